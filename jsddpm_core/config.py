@@ -1,0 +1,331 @@
+"""The configuration of a model and of its training: frozen, strict, and complete in one file.
+
+An unknown key is an error that suggests the nearest known one; a key that does nothing does not exist.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from jsddpm_core.errors import nearest
+
+
+class Strict(BaseModel):
+    """Base of every configuration part: frozen, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+# ---------------------------------------------------------------- diffusion
+
+
+class ScheduleName(StrEnum):
+    LINEAR = "linear"
+    SCALED_LINEAR = "scaled_linear"
+    COSINE = "cosine"
+    EXPONENTIAL = "exponential"
+    GAMMA = "gamma"
+
+
+class Prediction(StrEnum):
+    SAMPLE = "sample"
+    EPSILON = "epsilon"
+    VELOCITY = "velocity"
+
+
+class NoiseKind(StrEnum):
+    GAUSSIAN = "gaussian"
+    SIMPLEX = "simplex"
+
+
+class ScheduleConfig(Strict):
+    """A noise schedule over T discrete times; see `diffusion.schedule`."""
+
+    name: ScheduleName = ScheduleName.COSINE
+    steps: int = Field(1000, ge=2, description="T, the number of discrete times")
+    beta_start: float = Field(1e-4, gt=0, lt=1)
+    beta_end: float = Field(0.02, gt=0, lt=1)
+    cosine_s: float = Field(0.008, ge=0)
+    beta_max: float = Field(0.999, gt=0, lt=1)
+    gamma: float = Field(1.0, ge=0, description="exponent of (t/T) in the gamma-rebalanced schedule")
+    zero_terminal_snr: bool = False
+
+
+class SelfConditioningConfig(Strict):
+    """Chen et al. 2022: the network also sees its own earlier estimate of x0."""
+
+    enabled: bool = True
+    probability: float = Field(0.5, ge=0, le=1, description="chance that a training sample sees an estimate")
+    later_share: float = Field(0.5, ge=0, le=1, description="share of these made at a larger t, as in sampling")
+
+
+class DiffusionConfig(Strict):
+    schedule: ScheduleConfig = ScheduleConfig()
+    prediction: Prediction = Prediction.SAMPLE
+    noise: NoiseKind = NoiseKind.GAUSSIAN
+    clip: bool = Field(True, description="clip x0_hat to each channel's range")
+    self_conditioning: SelfConditioningConfig = SelfConditioningConfig()
+    noise_levels: Literal["tied", "independent"] = Field(
+        "tied", description="whether the channels of a training sample may have noise levels of their own"
+    )
+    independent_share: float = Field(
+        0.5, ge=0, le=1, description="share of training samples with independent levels, where allowed"
+    )
+
+    @model_validator(mode="after")
+    def _terminal_snr_forbids_epsilon(self) -> DiffusionConfig:
+        if self.schedule.zero_terminal_snr and self.prediction is Prediction.EPSILON:
+            raise ValueError("zero terminal SNR leaves epsilon undefined at t = T: choose sample or velocity")
+        return self
+
+
+# ---------------------------------------------------------------- data
+
+
+class Channel(Strict):
+    """One channel of the diffused image: what it is called and what it holds."""
+
+    name: str = Field(min_length=1)
+    role: Literal["image", "mask"]
+    kind: Literal["continuous", "binary"]
+    range: tuple[float, float] | None = (-1.0, 1.0)
+
+
+class GridConfig(Strict):
+    """The grid that cases are brought to: RAS, isotropic, centred on the MNI152 brain."""
+
+    space: str = "MNI152"
+    shape: tuple[int, int, int] = (160, 160, 160)
+    spacing_mm: float = Field(1.25, gt=0)
+    first_slice: int = Field(34, ge=0)
+    last_slice: int = Field(115, ge=0)
+    centre_mm: tuple[float, float, float] = Field((0.0, -18.0, 0.0), description="RAS point at the grid's centre")
+
+    @model_validator(mode="after")
+    def _slices_lie_in_the_grid(self) -> GridConfig:
+        if not self.first_slice <= self.last_slice < self.shape[2]:
+            raise ValueError(f"slices {self.first_slice} to {self.last_slice} must lie in 0 to {self.shape[2] - 1}")
+        return self
+
+
+class DataConfig(Strict):
+    grid: GridConfig = GridConfig()
+    percentiles: tuple[float, float] = (0.5, 99.5)
+    minimum_brain_share: float = Field(0.05, ge=0, le=1, description="least share of a slice that is foreground")
+    minimum_lesion_mm2: float = Field(20.0, ge=0, description="a slice counts as lesional from this area on")
+    validation_share: float = Field(0.1, ge=0, lt=1)
+    test_share: float = Field(0.15, ge=0, lt=1)
+
+
+# ---------------------------------------------------------------- network
+
+
+class PriorConfig(Strict):
+    """The anatomical prior: an average image of the slice's position, shown to the network."""
+
+    kind: Literal["none", "cross_attention", "concatenation"] = "none"
+    encoder_channels: tuple[int, ...] = (32, 64, 128)
+    token_dim: int = Field(256, ge=8)
+
+
+class ConditioningConfig(Strict):
+    bins: int = Field(30, ge=1)
+    dropout: float = Field(0.1, ge=0, lt=1, description="share of training samples that lose their condition")
+    prior: PriorConfig = PriorConfig()
+
+
+class NetworkConfig(Strict):
+    """MONAI's DiffusionModelUNet behind our embedding of time, position and pathology."""
+
+    channels: tuple[int, ...] = (64, 128, 256, 256)
+    attention: tuple[bool, ...] = (False, False, True, True)
+    residual_blocks: int = Field(2, ge=1)
+    groups: int = Field(32, ge=1)
+    head_channels: int = Field(32, ge=1)
+    patch_size: Literal[1, 2, 4] = Field(1, description="pixel-unshuffle factor of the stem")
+    bottleneck: Literal["shared", "decoupled", "independent"] = "shared"
+
+    @model_validator(mode="after")
+    def _levels_agree(self) -> NetworkConfig:
+        if len(self.channels) != len(self.attention):
+            raise ValueError(f"channels has {len(self.channels)} levels but attention has {len(self.attention)}")
+        for width in self.channels:
+            if width % self.groups:
+                raise ValueError(f"channels: {width} is not a multiple of groups = {self.groups}")
+        for width, attends in zip(self.channels, self.attention, strict=True):
+            if attends and width % self.head_channels:
+                raise ValueError(f"channels: {width} is not a multiple of head_channels = {self.head_channels}")
+        return self
+
+
+# ---------------------------------------------------------------- losses
+
+
+class TermBase(Strict):
+    """What every loss term has: a name, its channels, its target and where it is weighted in."""
+
+    name: str = Field(min_length=1)
+    channels: tuple[str, ...] = Field(min_length=1)
+    target: Literal["x0_hat", "prediction"] = "prediction"
+    weight: float = Field(1.0, gt=0)
+    group: str = "spatial"
+
+
+class LpTerm(TermBase):
+    """Lesion-weighted Lp; p = 1 is L1 and p = 2 is L2."""
+
+    kind: Literal["lp"] = "lp"
+    p: float = Field(1.5, gt=0)
+    lesion_weight: float = Field(1.0, ge=1)
+
+
+class HuberTerm(TermBase):
+    kind: Literal["huber"] = "huber"
+    delta: float = Field(0.1, gt=0)
+    lesion_weight: float = Field(1.0, ge=1)
+
+
+class FocalFrequencyTerm(TermBase):
+    """Jiang et al. 2021, eqs. 8-10."""
+
+    kind: Literal["focal_frequency"] = "focal_frequency"
+    target: Literal["x0_hat"] = "x0_hat"
+    alpha: float = Field(1.0, ge=0)
+    patch_factor: int = Field(1, ge=1)
+    log_matrix: bool = False
+    group: str = "frequency"
+
+
+class FrequencyBandTerm(TermBase):
+    """Low and high spatial frequencies, split by a radial cut-off and weighted apart."""
+
+    kind: Literal["frequency_bands"] = "frequency_bands"
+    cutoff: float = Field(0.25, gt=0, lt=1, description="radius of the split, as a share of Nyquist")
+    low_weight: float = Field(1.0, ge=0)
+    high_weight: float = Field(1.0, ge=0)
+    group: str = "frequency"
+
+
+Term = Annotated[LpTerm | HuberTerm | FocalFrequencyTerm | FrequencyBandTerm, Field(discriminator="kind")]
+
+
+class KendallConfig(Strict):
+    """Kendall et al. 2018, eq. 10: one log variance a group of terms."""
+
+    initial_log_variances: dict[str, float] = Field(min_length=1)
+    learnable: bool = True
+
+
+class LossConfig(Strict):
+    terms: tuple[Term, ...] = Field(min_length=1)
+    kendall: KendallConfig | None = None
+
+    @model_validator(mode="after")
+    def _names_and_groups_agree(self) -> LossConfig:
+        names = [term.name for term in self.terms]
+        if len(set(names)) != len(names):
+            raise ValueError(f"two loss terms share a name: {', '.join(names)}")
+        if self.kendall is not None:
+            groups = {term.group for term in self.terms}
+            if groups != set(self.kendall.initial_log_variances):
+                raise ValueError(
+                    f"kendall.initial_log_variances names {sorted(self.kendall.initial_log_variances)} "
+                    f"but the terms are in the groups {sorted(groups)}"
+                )
+        return self
+
+
+# ---------------------------------------------------------------- training and sampling
+
+
+class TrainingConfig(Strict):
+    seed: int = Field(0, ge=0)
+    batch_size: int = Field(16, ge=1, description="global batch, over all ranks")
+    epochs: int | None = Field(None, ge=1)
+    max_steps: int | None = Field(None, ge=1)
+    learning_rate: float = Field(1e-4, gt=0)
+    minimum_learning_rate: float = Field(1e-6, ge=0)
+    warmup_steps: int = Field(0, ge=0)
+    weight_decay: float = Field(0.01, ge=0)
+    gradient_clip: float = Field(1.0, gt=0)
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    ema_decay: float = Field(0.999, ge=0, lt=1)
+    lesion_share: float = Field(0.5, ge=0, le=1, description="share of each batch drawn from lesional slices")
+    flip: bool = Field(True, description="mirror left and right at random")
+    validation_every: int = Field(500, ge=1)
+    validation_samples: int = Field(16, ge=1)
+    validation_steps: int = Field(8, ge=1, description="steps of the real sampler in validation")
+    patience: int | None = Field(None, ge=1, description="validations without progress before stopping")
+    checkpoint_every: int = Field(200, ge=1)
+
+    @model_validator(mode="after")
+    def _one_length(self) -> TrainingConfig:
+        if (self.epochs is None) == (self.max_steps is None):
+            raise ValueError("give either epochs or max_steps, and not both")
+        return self
+
+
+class SamplerName(StrEnum):
+    DDPM = "ddpm"
+    DDIM = "ddim"
+    DPM_SOLVER_PP_2M = "dpm-solver++2m"
+    DDIM_EARLY = "ddim-early-stopping"
+
+
+class GridName(StrEnum):
+    UNIFORM = "uniform"
+    QUADRATIC = "quadratic"
+    LOG_SNR = "log_snr"
+
+
+class SamplingConfig(Strict):
+    sampler: SamplerName = SamplerName.DPM_SOLVER_PP_2M
+    grid: GridName = GridName.LOG_SNR
+    steps: int = Field(20, ge=1)
+    eta: float = Field(0.0, ge=0, le=1)
+    guidance: float = Field(1.0, ge=0, description="1 is no guidance")
+    early_stopping_tolerance: float = Field(1e-3, gt=0, description="of the early-stopping sampler, on x0_hat")
+
+
+class Pathology(Strict):
+    """A named class of slices, as bundle and interface show it."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    label: str = Field(min_length=1)
+    lesional: bool = True
+    code: str | None = Field(None, description="coded category, scheme:value")
+    colour: tuple[int, int, int] = (230, 75, 53)
+
+
+class Config(Strict):
+    """Everything that decides what a training run does."""
+
+    channels: tuple[Channel, ...] = (
+        Channel(name="FLAIR", role="image", kind="continuous"),
+        Channel(name="lesion", role="mask", kind="binary"),
+    )
+    pathologies: tuple[Pathology, ...] = Field(min_length=1)
+    diffusion: DiffusionConfig = DiffusionConfig()
+    data: DataConfig = DataConfig()
+    network: NetworkConfig = NetworkConfig()
+    conditioning: ConditioningConfig = ConditioningConfig()
+    losses: LossConfig
+    training: TrainingConfig
+    sampling: SamplingConfig = SamplingConfig()
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Config:
+        names = [channel.name for channel in self.channels]
+        if len(set(names)) != len(names):
+            raise ValueError(f"two channels share a name: {', '.join(names)}")
+        for term in self.losses.terms:
+            for channel in term.channels:
+                if channel not in names:
+                    raise ValueError(f"loss term '{term.name}' names channel '{channel}': {nearest(channel, names)}")
+        pathologies = [pathology.name for pathology in self.pathologies]
+        if len(set(pathologies)) != len(pathologies):
+            raise ValueError(f"two pathologies share a name: {', '.join(pathologies)}")
+        return self
