@@ -1,0 +1,62 @@
+# Every target builds .venv when it is needed and brings it up to date when the requirements change.
+#   make PYTHON=/path/to/python3.12 test      chooses another Python for a new .venv
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3 python,$(shell \
+	$(name) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $(name))))
+VENV := .venv
+RUN := $(VENV)/bin/python
+JSDDPM := $(VENV)/bin/jsddpm
+READY := $(VENV)/.ready
+MODEL ?= Resources/Models/demo
+DATA ?= ../shared/data
+
+.PHONY: help setup demo test test-slow lint bench quality features template
+
+help:
+	@echo "make demo       synthetic FLAIR slices with lesion masks, in demo-output/"
+	@echo "make test       the tests"
+	@echo "make test-slow  the tests that take minutes"
+	@echo "make lint       style, formatting and types"
+	@echo "make quality    the demo bundle against real test subjects: README's quality table"
+	@echo "make features   the small encoder that the quality table's KID is measured with"
+	@echo "make bench      speed and memory: README's speed table"
+	@echo "make template   the average FLAIR that native scans are aligned to"
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@test -x $(RUN) || test -n "$(PYTHON)" || { \
+		echo "No Python 3.11, 3.12 or 3.13 was found: install one, or say make PYTHON=/path/to/python."; exit 1; }
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV) || { \
+		echo "$(PYTHON) could not make a virtual environment: install its venv module (python3-venv on Debian)."; \
+		rm -rf $(VENV); exit 1; }
+	@echo "Setting up $(VENV): some minutes and 2 GB the first time."
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt setuptools
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--no-build-isolation --editable '.[train,evaluate,dev]'
+	@touch $@
+
+demo: $(READY)
+	@rm -rf demo-output
+	$(JSDDPM) sample --model $(MODEL) --pathology infarct --position 18 --count 4 --seed 1 --out demo-output/infarct
+	$(JSDDPM) sample --model $(MODEL) --pathology ms --position 18 --count 4 --seed 1 --out demo-output/ms
+	$(JSDDPM) sample --model $(MODEL) --pathology none --position 18 --count 4 --seed 1 --out demo-output/none
+	@echo
+	@echo "Pictures of what was made, masks outlined:"
+	@for pathology in infarct ms none; do echo "  $(CURDIR)/demo-output/$$pathology/overview.png"; done
+
+# Two test processes with one thread each: sums keep their order, and the processes do not fight over the cores.
+test: $(READY)
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -m "not slow"
+
+test-slow: $(READY)
+	$(RUN) -m pytest -m slow
+
+lint: $(READY)
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+

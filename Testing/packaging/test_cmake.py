@@ -1,0 +1,97 @@
+"""The extension as Slicer builds it: the lists, a configure with stand-in macros, and the installed tree."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cmake_lists import CMAKE, PROJECT, RESOURCES, SCRIPTS, listed, resources_on_disk, scripts_on_disk, updated
+
+REMEDY = "run python Testing/packaging/cmake_lists.py --write"
+STUB = Path(__file__).parent / "slicer_stub"
+
+
+def test_every_script_of_the_core_is_handed_to_slicer() -> None:
+    assert listed(SCRIPTS) == scripts_on_disk(), REMEDY
+
+
+def test_every_configuration_model_and_template_is_handed_to_slicer() -> None:
+    assert listed(RESOURCES) == resources_on_disk(), REMEDY
+
+
+def test_a_forgotten_script_would_be_noticed() -> None:
+    text = CMAKE.read_text(encoding="utf-8").replace("  jsddpm_core/errors.py\n", "")
+    assert "jsddpm_core/errors.py" not in listed(SCRIPTS, text)
+    assert "jsddpm_core/errors.py" in listed(SCRIPTS, updated(text))
+
+
+def test_paths_in_the_lists_survive_cmake() -> None:
+    for entry in [*listed(SCRIPTS), *listed(RESOURCES)]:
+        assert re.fullmatch(r"[\w./-]+", entry), f"{entry} needs quoting in CMake"
+        assert not entry.startswith(("/", "../")), f"{entry} would be installed elsewhere"
+
+
+def test_subfolders_are_packages_or_nothing_of_them_is_installed() -> None:
+    packages = {Path(script).parent for script in scripts_on_disk()}
+    assert all((PROJECT / package / "__init__.py").is_file() for package in packages)
+
+
+def run(*command: str | Path, **environment: str) -> str:
+    done = subprocess.run(
+        [str(part) for part in command],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def trees(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The build tree and the install tree of the extension."""
+    cmake = shutil.which("cmake")
+    if cmake is None:
+        pytest.skip("cmake is not installed; the lists are checked without it")
+    if not any(shutil.which(name) for name in ("cc", "gcc", "clang")):
+        pytest.skip("cmake needs a C compiler to configure a project; the lists are checked without it")
+    folder = tmp_path_factory.mktemp("extension")
+    build, install = folder / "build", folder / "install"
+    run(cmake, "-S", PROJECT, "-B", build, f"-DSlicer_DIR={STUB}", f"-DCMAKE_INSTALL_PREFIX={install}")
+    run(cmake, "--build", build)
+    run(cmake, "--install", build)
+    return build, install
+
+
+def test_the_installed_extension_holds_the_core_and_nothing_else(trees: tuple[Path, Path]) -> None:
+    modules = trees[1] / "lib" / "Slicer-5.10" / "qt-scripted-modules"
+    installed = {path.relative_to(modules).as_posix() for path in modules.rglob("*") if path.is_file()}
+    assert installed == set(scripts_on_disk()) | set(resources_on_disk())
+    assert [path.name for path in trees[1].iterdir()] == ["lib"]
+
+
+def test_the_installed_core_finds_its_configurations(trees: tuple[Path, Path], tmp_path: Path) -> None:
+    modules = trees[1] / "lib" / "Slicer-5.10" / "qt-scripted-modules"
+    code = (
+        "import jsddpm_core, jsddpm_core.config_file as files;"
+        "print(jsddpm_core.__file__);"
+        "[files.load_config(path.stem) for path in files.CONFIGS.glob('*.yaml')]"
+    )
+    told = run(sys.executable, "-P", "-c", code, PYTHONPATH=str(modules), PYTHONDONTWRITEBYTECODE="1")
+    assert Path(told.strip()) == modules / "jsddpm_core" / "__init__.py"
+
+
+def test_the_description_says_what_the_extensions_manager_shows(trees: tuple[Path, Path]) -> None:
+    lines = (trees[0] / "JSDDPMSlicer.s4ext").read_text(encoding="utf-8").splitlines()
+    description = dict(line.split(" ", 1) for line in lines)
+    assert description["name"] == "JSDDPMSlicer"
+    assert description["category"] == "Image Synthesis"
+    assert description["depends"] == "PyTorch"
+    assert "not for clinical use" in description["description"]
