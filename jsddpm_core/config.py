@@ -110,6 +110,19 @@ class GridConfig(Strict):
             raise ValueError(f"slices {self.first_slice} to {self.last_slice} must lie in 0 to {self.shape[2] - 1}")
         return self
 
+    @property
+    def origin_mm(self) -> tuple[float, float, float]:
+        """RAS position of the first voxel's centre."""
+        return tuple(
+            centre - self.spacing_mm * (size - 1) / 2 for centre, size in zip(self.centre_mm, self.shape, strict=True)
+        )
+
+    @property
+    def position_range_mm(self) -> tuple[float, float]:
+        """Lowest and highest position of the slices in use."""
+        origin = self.origin_mm[2]
+        return origin + self.first_slice * self.spacing_mm, origin + self.last_slice * self.spacing_mm
+
 
 class DataConfig(Strict):
     grid: GridConfig = GridConfig()
@@ -140,6 +153,7 @@ class ConditioningConfig(Strict):
 class NetworkConfig(Strict):
     """MONAI's DiffusionModelUNet behind our embedding of time, position and pathology."""
 
+    spatial_dims: Literal[2, 3] = 2
     channels: tuple[int, ...] = (64, 128, 256, 256)
     attention: tuple[bool, ...] = (False, False, True, True)
     residual_blocks: int = Field(2, ge=1)
@@ -255,11 +269,11 @@ class TrainingConfig(Strict):
     ema_decay: float = Field(0.999, ge=0, lt=1)
     lesion_share: float = Field(0.5, ge=0, le=1, description="share of each batch drawn from lesional slices")
     flip: bool = Field(True, description="mirror left and right at random")
-    validation_every: int = Field(500, ge=1)
+    validation_every: int = Field(5, ge=1, description="epochs; an epoch draws as many slices as there are")
     validation_samples: int = Field(16, ge=1)
     validation_steps: int = Field(8, ge=1, description="steps of the real sampler in validation")
     patience: int | None = Field(None, ge=1, description="validations without progress before stopping")
-    checkpoint_every: int = Field(200, ge=1)
+    checkpoint_every: int = Field(1, ge=1, description="epochs")
 
     @model_validator(mode="after")
     def _one_length(self) -> TrainingConfig:

@@ -1,0 +1,67 @@
+"""What a run does beside learning: previews, progress, and a note of the run in every checkpoint."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from jsddpm_core.config import Config
+
+OnProgress = Callable[[str, int, int, float], None]
+"""Called with stage, steps done, steps in all and the seconds that are left."""
+
+
+class RunRecord(Callback):
+    """Writes the configuration and the cache's digest into every checkpoint, as plain types."""
+
+    def __init__(self, config: Config, cache_digest: str) -> None:
+        self.record = {"config": config.model_dump(mode="json"), "cache_digest": cache_digest}
+
+    def on_save_checkpoint(self, _trainer: L.Trainer, _module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint["jsddpm"] = self.record
+
+
+class Progress(Callback):
+    """Reports steps done and the time that is left, from the steps of this process alone."""
+
+    def __init__(self, on_progress: OnProgress) -> None:
+        self.on_progress = on_progress
+        self.started = 0.0
+        self.first_step = 0
+
+    def on_train_start(self, trainer: L.Trainer, _module: L.LightningModule) -> None:
+        self.started, self.first_step = time.monotonic(), trainer.global_step
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
+        done = trainer.global_step
+        rate = (time.monotonic() - self.started) / max(done - self.first_step, 1)
+        self.on_progress("train", done, module.steps, rate * (module.steps - done))
+
+
+class Previews(Callback):
+    """Saves each validation's samples as a picture: FLAIR above, mask below."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        preview = getattr(module, "preview", None)
+        if preview is None or not trainer.is_global_zero or preview.ndim != 4:
+            return
+        import matplotlib.image
+
+        rows = [torch.cat(list(preview[:, channel].transpose(-1, -2).flip(-2)), dim=-1) for channel in range(2)]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        matplotlib.image.imsave(
+            self.folder / f"step-{trainer.global_step:07d}_desc-synthetic.png",
+            torch.cat(rows).numpy(),
+            vmin=-1,
+            vmax=1,
+            cmap="gray",
+        )
