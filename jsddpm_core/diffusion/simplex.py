@@ -9,6 +9,7 @@ variance the same everywhere and known in closed form, so that it can be scaled 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -53,21 +54,31 @@ def simplex_octave(generator: np.random.Generator, shape: Sequence[int], scale: 
     size = [int(corner.max()) + 2 for corner in cell]
     gradients = generator.standard_normal((n, math.prod(size)), dtype=np.float32)
     strides = [math.prod(size[axis + 1 :]) for axis in range(n)]
-    index = sum(corner.astype(np.int64) * stride for corner, stride in zip(cell, strides, strict=True))
+    index = sum(corner.astype(np.intp) * stride for corner, stride in zip(cell, strides, strict=True))
 
-    # The simplex that holds a point is walked along the axes in falling order of its coordinates in the cell.
-    order = [sum((origin[a] > origin[b]) if b > a else (origin[a] >= origin[b]) for b in range(n) if b != a)
-             for a in range(n)]  # fmt: skip
+    rank = _ranks(origin)
     total = np.zeros(tuple(shape), dtype=np.float32)
     for corner in range(n + 1):
-        stepped = [rank >= n - corner for rank in order]
+        # The simplex that holds a point is walked from its first corner along the axes, the largest coordinate first.
+        stepped = [axis >= n - corner for axis in rank]
         here = index + sum(step * stride for step, stride in zip(stepped, strides, strict=True))
-        apart = [x - step + np.float32(corner * unskew) for x, step in zip(origin, stepped, strict=True)]
+        back = np.float32(corner * unskew)
+        apart = [x + (back - step.astype(np.float32)) for x, step in zip(origin, stepped, strict=True)]
         reach = np.maximum(np.float32(_REACH) - sum(x * x for x in apart), np.float32(0))
         reach *= reach
         reach *= reach
         total += reach * sum(np.take(gradients[axis], here) * apart[axis] for axis in range(n))
     return total * np.float32(1 / math.sqrt(_variance(n)))
+
+
+def _ranks(coordinates: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """For each axis and point, how many of the other coordinates are smaller there; ties are broken by the axis."""
+    ranks = [np.zeros(axis.shape, dtype=np.int8) for axis in coordinates]
+    for a, b in itertools.combinations(range(len(coordinates)), 2):
+        first = coordinates[a] > coordinates[b]
+        ranks[a] += first
+        ranks[b] += ~first
+    return ranks
 
 
 def _variance(n: int) -> float:
