@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -53,7 +53,21 @@ class StepReport:
 
 
 OnStep: TypeAlias = Callable[[StepReport], None]
-Sampler: TypeAlias = Callable[..., Tensor]
+
+
+class Sampler(Protocol):
+    """What every sampler is, once its own options are bound."""
+
+    def __call__(
+        self,
+        denoise: Denoise,
+        x: Tensor,
+        grid: Grid,
+        noise: Noise,
+        constrain: Constrain | None = None,
+        on_step: OnStep | None = None,
+    ) -> Tensor:
+        """x0 `(B, C, *S)` from x at grid[0]."""
 
 
 @dataclass(frozen=True)
@@ -235,22 +249,33 @@ def ddim_early_stopping(
 
 
 @torch.no_grad()
-def invert(denoise: Denoise, x0: Tensor, grid: Grid, on_step: OnStep | None = None) -> Tensor:
+def invert(denoise: Denoise, x0: Tensor, grid: Grid, on_step: OnStep | None = None, *, refinements: int = 0) -> Tensor:
     """DDIM inversion: the x at grid[0] from which `ddim` with eta = 0 leads back to x0.
 
-    Song et al. 2021, eq. 14 run towards more noise (section 4.3); Dhariwal & Nichol 2021, appendix F. The walk
-    starts at the last entry of the grid with x0 and no noise, x = alpha x0.
+    The ODE of Song et al. 2021, section 4.3, run towards more noise (Dhariwal & Nichol 2021, appendix F), from x0
+    without noise at the last entry of the grid, x = alpha x0. An inverse step takes x0_hat at the level that it
+    leaves, where the sampler will take it at the level that it reaches; each refinement replaces it by x0_hat there,
+    a fixed-point iteration (Pan et al. 2023) that makes the way back exact.
+
+    Args:
+        refinements: further evaluations of the denoiser in each step.
 
     Returns:
         x at grid[0], `(B, C, *S)`.
     """
     t, alpha, sigma = (level.tolist() for level in (grid.t, grid.alpha, grid.sigma))
-    x = alpha[-1] * _widened(x0)
-    for index, i in enumerate(range(len(grid) - 1, 0, -1)):
-        x0_hat = denoise(x, _times(x, t[i])).to(x.dtype)
+    last = len(grid) - 1
+    x = alpha[last] * _widened(x0)
+    for here in range(last, 0, -1):
+        to = here - 1
+        x0_hat = denoise(x, _times(x, t[here])).to(x.dtype)
         if on_step is not None:
-            on_step(StepReport(index, len(grid) - 1, t[i], x0_hat))
-        x = alpha[i - 1] * x0_hat + sigma[i - 1] * (x - alpha[i] * x0_hat) / sigma[i]
+            on_step(StepReport(last - here, last, t[here], x0_hat))
+        x_to = alpha[to] * x0_hat + sigma[to] * (x - alpha[here] * x0_hat) / sigma[here]
+        for _ in range(refinements):
+            x0_hat = denoise(x_to, _times(x, t[to])).to(x.dtype)
+            x_to = alpha[to] * x0_hat + sigma[to] * (x - alpha[here] * x0_hat) / sigma[here]
+        x = x_to
     return x
 
 
