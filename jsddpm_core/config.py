@@ -102,7 +102,7 @@ class GridConfig(Strict):
     spacing_mm: float = Field(1.25, gt=0)
     first_slice: int = Field(34, ge=0)
     last_slice: int = Field(115, ge=0)
-    centre_mm: tuple[float, float, float] = Field((0.0, -18.0, 0.0), description="RAS point at the grid's centre")
+    centre_mm: tuple[float, float, float] = Field((0.0, -18.0, 24.875), description="RAS point at the grid's centre")
 
     @model_validator(mode="after")
     def _slices_lie_in_the_grid(self) -> GridConfig:

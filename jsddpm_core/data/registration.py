@@ -1,0 +1,170 @@
+"""Rigid alignment of native scans to the template, by mutual information (SimpleITK).
+
+A scan in template space needs none; a scan that neither is there nor can be brought there is refused, with the measured
+similarity. Transforms are plain 4 x 4 matrices between RAS spaces, kept as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from jsddpm_core.data.cases import Case
+from jsddpm_core.data.preprocess import foreground, resample, to_ras
+from jsddpm_core.data.volumes import Volume
+from jsddpm_core.errors import ImageError
+
+TEMPLATE_SPACES = ("MNI152", "MNI")
+LEAST_SIMILARITY = 0.35
+GOOD_SIMILARITY = 0.5  # above it no second start is tried
+WORKING_SPACING_MM = 2.0
+MINIMUM_EXTENT_MM = 60.0
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How a scan lies in template space.
+
+    Attributes:
+        matrix: (4, 4) from native RAS to template RAS.
+        similarity: correlation with the template over both foregrounds, -1 to 1.
+        how: `header` where the file says so, `rigid` where it was registered.
+    """
+
+    matrix: np.ndarray
+    similarity: float
+    how: str
+
+    def save(self, path: Path) -> None:
+        """Writes the transform as JSON."""
+        tree = {
+            "from": "native RAS, mm",
+            "to": "template RAS, mm",
+            "matrix": np.asarray(self.matrix).tolist(),
+            "similarity": self.similarity,
+            "how": self.how,
+        }
+        path.write_text(json.dumps(tree, indent=1) + "\n", encoding="utf-8")
+
+
+def in_template_space(case: Case, volume: Volume) -> bool:
+    """Whether the file's name (`space-MNI152...`) or header (sform or qform code 4) says so; the name decides."""
+    if case.space is not None:
+        return case.space.startswith(TEMPLATE_SPACES)
+    return volume.declared_template
+
+
+def _isotropic(volume: Volume, spacing: float = WORKING_SPACING_MM) -> tuple[np.ndarray, np.ndarray]:
+    """The volume on a coarse grid along the RAS axes: values with background 0, and the grid's origin (mm)."""
+    ras, _ = to_ras(volume)
+    inside = foreground(ras.data)
+    values = np.where(inside, ras.data - ras.data.min(), 0)
+    top = np.percentile(values[inside], 99.5) if inside.any() else 1.0
+    values = np.clip(values / max(float(top), 1e-6), 0, 1).astype(np.float32)
+    corners = np.array(np.meshgrid(*[(0, size - 1) for size in values.shape], indexing="ij")).reshape(3, -1)
+    points = (ras.affine @ np.vstack([corners, np.ones(8)]))[:3]
+    low, high = points.min(axis=1), points.max(axis=1)
+    shape = tuple(int(np.ceil(extent / spacing)) + 1 for extent in high - low)
+    affine = np.diag([spacing] * 3 + [1.0])
+    affine[:3, 3] = low
+    return resample(values, np.linalg.inv(ras.affine) @ affine, shape, "linear"), low
+
+
+def _image(values: np.ndarray, origin: np.ndarray, spacing: float) -> sitk.Image:
+    image = sitk.GetImageFromArray(np.ascontiguousarray(values.T))
+    image.SetOrigin([float(x) for x in origin])
+    image.SetSpacing([float(spacing)] * 3)
+    return image
+
+
+def _matrix(transform: sitk.Euler3DTransform) -> np.ndarray:
+    """(4, 4) of a rigid transform about a centre."""
+    rotation = np.array(transform.GetMatrix()).reshape(3, 3)
+    centre, shift = np.array(transform.GetCenter()), np.array(transform.GetTranslation())
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = rotation, shift + centre - rotation @ centre
+    return matrix
+
+
+def _register(fixed: sitk.Image, moving: sitk.Image, start: sitk.Transform) -> tuple[sitk.Euler3DTransform, float]:
+    method = sitk.ImageRegistrationMethod()
+    method.SetNumberOfThreads(1)  # sums in one order: the same transform on every machine
+    method.SetMetricAsMattesMutualInformation(numberOfHistogramBins=32)
+    method.SetMetricSamplingStrategy(method.REGULAR)
+    method.SetMetricSamplingPercentage(0.25, seed=1)
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetOptimizerAsRegularStepGradientDescent(
+        learningRate=2.0, minStep=1e-3, numberOfIterations=120, relaxationFactor=0.6, gradientMagnitudeTolerance=1e-6
+    )
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.SetShrinkFactorsPerLevel([4, 2, 1])
+    method.SetSmoothingSigmasPerLevel([4.0, 2.0, 0.0])
+    method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
+    moved = sitk.Euler3DTransform(start)
+    method.SetInitialTransform(moved, inPlace=True)
+    method.Execute(fixed, moving)
+    return moved, float(method.GetMetricValue())
+
+
+def similarity(volume: Volume, to_template: np.ndarray, template: Volume) -> float:
+    """Correlation of an image with the template, over the template's brain and the image's own foreground."""
+    ras, _ = to_ras(volume)
+    values = np.where(foreground(ras.data), ras.data - ras.data.min(), 0)
+    moved = resample(values, np.linalg.inv(to_template @ ras.affine) @ template.affine, template.data.shape, "linear")
+    seen = (
+        resample(
+            np.ones_like(values),
+            np.linalg.inv(to_template @ ras.affine) @ template.affine,
+            template.data.shape,
+            "nearest",
+        )
+        > 0.5
+    )
+    over = seen & ((moved > 0) | (template.data > 0))
+    if over.sum() < 1000 or moved[over].std() == 0:
+        return 0.0
+    top = np.percentile(moved[over], 99)
+    return float(np.corrcoef(np.clip(moved[over], 0, top), template.data[over])[0, 1])
+
+
+def align(volume: Volume, template: Volume, name: str) -> Alignment:
+    """Finds the rigid transform that takes a native scan to the template.
+
+    Args:
+        volume: the scan; at least 60 mm in each direction.
+        template: average image, background 0, affine axis-aligned RAS and isotropic.
+        name: how errors call the scan.
+
+    Raises:
+        ImageError: if the scan covers too little, or does not look like the template after alignment.
+    """
+    values, origin = _isotropic(volume)
+    extent = [size * WORKING_SPACING_MM for size in values.shape]
+    if min(extent) < MINIMUM_EXTENT_MM:
+        raise ImageError(
+            f"{name} is not in template space and covers only {min(extent):.0f} mm, too little to be aligned",
+            "give a whole volume, or one in MNI152 space",
+        )
+    fixed = _image(template.data, template.affine[:3, 3], template.spacing_mm[0])
+    moving = _image(values, origin, WORKING_SPACING_MM)
+    best: tuple[float, np.ndarray] | None = None
+    for start_at in (sitk.CenteredTransformInitializerFilter.MOMENTS, sitk.CenteredTransformInitializerFilter.GEOMETRY):
+        start = sitk.CenteredTransformInitializer(fixed, moving, sitk.Euler3DTransform(), start_at)
+        try:
+            moved, _ = _register(fixed, moving, start)
+        except RuntimeError:  # ITK's word for images that no longer overlap: this start led nowhere
+            continue
+        matrix = np.linalg.inv(_matrix(moved))
+        alike = similarity(volume, matrix, template)
+        if best is None or alike > best[0]:
+            best = (alike, matrix)
+        if best[0] > GOOD_SIMILARITY:
+            break
+    if best is None or best[0] < LEAST_SIMILARITY:
+        found = "no overlap" if best is None else f"similarity {best[0]:.2f}, needed {LEAST_SIMILARITY}"
+        raise ImageError(f"{name} could not be aligned to the template ({found})", "give it in MNI152 space")
+    return Alignment(matrix=best[1], similarity=best[0], how="rigid")

@@ -1,0 +1,97 @@
+"""Reading images at the edge: what enters the project is a finite 3-D array with an affine, or an error that says why."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+
+from jsddpm_core.errors import ImageError
+
+AFFINE_TOLERANCE_MM = 0.05
+
+
+@dataclass(frozen=True)
+class Volume:
+    """An image in its own grid.
+
+    Attributes:
+        data: (I, J, K) float32, every value finite.
+        affine: (4, 4) float64, from voxel indices to RAS millimetres.
+        declared_template: whether the header says that the space is MNI152 (sform or qform code 4).
+    """
+
+    data: np.ndarray
+    affine: np.ndarray
+    declared_template: bool = False
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        return tuple(float(length) for length in np.linalg.norm(self.affine[:3, :3], axis=0))
+
+
+def read_volume(path: Path) -> Volume:
+    """Reads a NIfTI file of one 3-D image (trailing axes of length 1 are dropped, a plane gets a third axis).
+
+    Raises:
+        ImageError: if the file is missing or damaged, or holds a 4-D, empty, constant or non-finite image or an affine
+            that cannot be inverted.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ImageError(f"{path} does not exist", "check the path")
+    try:
+        image = nib.load(path)
+        data = np.asarray(image.dataobj, dtype=np.float32)
+    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
+        raise ImageError(f"{path} could not be read as NIfTI", "copy or convert the file again") from error
+    while data.ndim > 3 and data.shape[-1] == 1:
+        data = data[..., 0]
+    if data.ndim == 2:
+        data = data[..., None]
+    if data.ndim != 3:
+        raise ImageError(f"{path} has {data.ndim} axes of sizes {data.shape}", "give one 3-D image")
+    if data.size == 0:
+        raise ImageError(f"{path} has no voxels (sizes {data.shape})", "export it again")
+    bad = int(data.size - np.isfinite(data).sum())
+    if bad:
+        raise ImageError(f"{path} has {bad} voxels that are NaN or infinite", "replace them by the background value")
+    affine = np.asarray(image.affine, dtype=np.float64)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-6:
+        raise ImageError(f"{path} has an affine that cannot be inverted", "export it again with its geometry")
+    header = image.header
+    codes = {int(header[key]) for key in ("sform_code", "qform_code") if key in header}
+    return Volume(data=data, affine=affine, declared_template=4 in codes)
+
+
+def read_mask(path: Path, image: Volume, image_path: Path) -> np.ndarray:
+    """Reads the lesion mask of an image.
+
+    Returns:
+        (I, J, K) uint8 of 0 and 1: every voxel above zero is lesion.
+
+    Raises:
+        ImageError: as `read_volume`, and if shape or affine differ from the image's, or values are negative.
+    """
+    mask = read_volume(path)
+    if mask.data.shape != image.data.shape:
+        raise ImageError(
+            f"{path} has the sizes {mask.data.shape} but its image {image_path.name} has {image.data.shape}",
+            "resample the mask to its image",
+        )
+    corners = np.array(np.meshgrid(*[(0, size - 1) for size in mask.data.shape], indexing="ij")).reshape(3, -1)
+    corners = np.vstack([corners, np.ones(corners.shape[1])])
+    apart = float(np.linalg.norm(((mask.affine - image.affine) @ corners)[:3], axis=0).max())
+    if apart > AFFINE_TOLERANCE_MM:
+        raise ImageError(
+            f"{path} lies up to {apart:.2f} mm from its image {image_path.name} (affines differ)",
+            "resample the mask to its image",
+        )
+    if mask.data.min() < 0:
+        raise ImageError(f"{path} has the value {mask.data.min():g}", "give a mask of 0 and 1")
+    return (mask.data > 0).astype(np.uint8)
