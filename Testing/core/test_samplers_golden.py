@@ -139,6 +139,28 @@ def test_dpm_solver_with_many_steps_is_exact_to_a_thousandth_for_every_mode_but_
     torch.testing.assert_close(found, ending_of_exact_modes(grid), rtol=1e-3, atol=0)
 
 
+def test_unequal_steps_are_extrapolated_by_their_lengths() -> None:
+    """Three levels at lambda = -1, 0 and 0.5 whose x0_hat are 0, 1 and 3, by Lu et al. 2022b, algorithm 2."""
+    half_log_snr = torch.tensor([-1.0, 0.0, 0.5], dtype=torch.float64)
+    grid = Grid(
+        torch.tensor([3.0, 2.0, 1.0]), torch.sigmoid(2 * half_log_snr).sqrt(), torch.sigmoid(-2 * half_log_snr).sqrt()
+    )
+    seen, answers = [], iter([0.0, 1.0, 3.0])
+
+    def denoise(x: Tensor, t: Tensor) -> Tensor:
+        seen.append(float(x))
+        return torch.full_like(x, next(answers))
+
+    found = dpm_solver_pp_2m(denoise, torch.ones(1, 1), grid, silent)
+    alpha, sigma = grid.alpha.tolist(), grid.sigma.tolist()
+    x_1 = sigma[1] / sigma[0] * 1.0 - alpha[1] * (math.exp(-1.0) - 1) * 0.0
+    r = 1.0 / 0.5
+    data = (1 + 1 / (2 * r)) * 1.0 - 1 / (2 * r) * 0.0
+    x_2 = sigma[2] / sigma[1] * x_1 - alpha[2] * (math.exp(-0.5) - 1) * data
+    assert seen == pytest.approx([1.0, x_1, x_2])
+    assert float(found) == 3.0
+
+
 # ---------------------------------------------------------------- orders of convergence
 
 
