@@ -40,23 +40,25 @@ class Volume:
     checks: VolumeChecks
 
 
-def inter_slice_correlation(volume: np.ndarray, background: float = -1.0) -> float | None:
-    """Mean Pearson correlation of neighbouring slices, inside what is head in either of them.
-
-    Args:
-        volume: `(X, Y, Z)` in the model's range.
-        background: its lowest value.
+def neighbour_correlation(below: np.ndarray, above: np.ndarray, background: float = -1.0) -> float | None:
+    """Pearson correlation of two slices `(X, Y)`, inside what is head in either of them.
 
     Returns:
-        None where no two neighbours hold enough to correlate.
+        None where there is too little to correlate.
     """
-    found = []
-    for below, above in zip(np.moveaxis(volume, -1, 0)[:-1], np.moveaxis(volume, -1, 0)[1:], strict=True):
-        head = np.maximum(below, above) > background + BRAIN_ABOVE
-        one, two = below[head].astype(np.float64), above[head].astype(np.float64)
-        if head.sum() > 2 and one.std() > 0 and two.std() > 0:
-            found.append(float(np.corrcoef(one, two)[0, 1]))
-    return round(float(np.mean(found)), 6) if found else None
+    head = np.maximum(below, above) > background + BRAIN_ABOVE
+    one, two = below[head].astype(np.float64), above[head].astype(np.float64)
+    if head.sum() < 3 or one.std() == 0 or two.std() == 0:
+        return None
+    return float(np.corrcoef(one, two)[0, 1])
+
+
+def inter_slice_correlation(volume: np.ndarray, background: float = -1.0) -> float | None:
+    """Mean correlation of neighbouring slices of a volume `(X, Y, Z)`; None where no two of them correlate."""
+    pairs = zip(np.moveaxis(volume, -1, 0)[:-1], np.moveaxis(volume, -1, 0)[1:], strict=True)
+    found = [neighbour_correlation(below, above, background) for below, above in pairs]
+    known = [correlation for correlation in found if correlation is not None]
+    return round(float(np.mean(known)), 6) if known else None
 
 
 def draw_volume(synthesizer: Synthesizer, request: VolumeRequest, on_progress: OnProgress = None) -> Volume:

@@ -1,0 +1,141 @@
+"""`jsddpm`: the command line, and the one place where errors become sentences and exit codes.
+
+0: done. 1: a fault of the program. 2: something the user can mend, said in one sentence. 130: interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from jsddpm_core import __version__
+from jsddpm_core.commands import generation, models, training
+from jsddpm_core.commands.reporting import Reporter, say_error
+from jsddpm_core.errors import JsddpmError
+from jsddpm_core.files import output_error
+
+FAULT, USAGE, INTERRUPTED = 1, 2, 130
+
+# typer brings click along, in older releases as a package of its own: its errors are reached through typer's.
+_UsageError: Any = typer.BadParameter.__base__
+_ClickError: Any = _UsageError.__base__
+
+app = typer.Typer(
+    name="jsddpm",
+    help="Joint synthesis of FLAIR slices and their lesion masks by diffusion. For research, not for clinical use.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"jsddpm {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+app.command("prepare")(training.prepare)
+app.command("train")(training.train)
+app.command("export")(training.export)
+app.command("sample")(generation.sample)
+app.command("volume")(generation.volume)
+app.command("reproduce")(generation.reproduce)
+app.command("models")(models.models)
+app.command("check-bundle")(models.check)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs a command.
+
+    Args:
+        arguments: without the program's name.
+
+    Returns:
+        The exit code.
+    """
+    report = Reporter("--json" in arguments)
+    try:
+        return app(list(arguments), standalone_mode=False) or 0
+    except JsddpmError as error:
+        report.error(error)
+        return USAGE
+    except _ClickError as error:
+        return _usage(error, report)
+    except (KeyboardInterrupt, typer.Abort):
+        report.event("interrupted")
+        say_error("interrupted; what was half-written has been removed.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAULT
+    except OSError as error:
+        report.error(output_error(Path(str(error.filename or "a file")), error))
+        return USAGE
+    except Exception as error:
+        return _fault(error, report)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # SIGINT too: a shell starts background jobs with it ignored.
+        signal.signal(number, _interrupt)
+    sys.exit(run(sys.argv[1:]))
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # a second one must not break off the cleaning up
+    raise KeyboardInterrupt
+
+
+def _usage(error: Any, report: Reporter) -> int:
+    said = " ".join(error.format_message().split()).rstrip(".")
+    if not said:  # `jsddpm` alone: the help has been shown
+        return USAGE
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "jsddpm"
+    report.error(JsddpmError(said, f"see {command} --help"))
+    return USAGE
+
+
+def _fault(error: Exception, report: Reporter) -> int:
+    """What nobody foresaw: one sentence, and the traceback only for whoever asks."""
+    if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
+        report.error(
+            JsddpmError("the memory of the device is used up", "ask for a smaller --batch or another --device")
+        )
+        return USAGE
+    if os.environ.get("JSDDPM_TRACEBACK"):
+        traceback.print_exc()
+    said = " ".join(str(error).split())[:300]
+    report.error(
+        JsddpmError(
+            f"an unforeseen fault in the program ({type(error).__name__}: {said})",
+            "please report it, with what JSDDPM_TRACEBACK=1 shows",
+        )
+    )
+    return FAULT
+
+
+if __name__ == "__main__":
+    main()

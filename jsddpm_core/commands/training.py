@@ -1,0 +1,168 @@
+"""`jsddpm prepare`, `jsddpm train` and `jsddpm export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jsddpm_core.commands import options
+from jsddpm_core.commands.reporting import Reporter
+from jsddpm_core.errors import CaseError, TrainingError
+from jsddpm_core.progress import Progress
+
+Cache = Annotated[Path, typer.Option("--cache", help="Slice cache made by jsddpm prepare.")]
+
+
+def prepare(
+    cases: Annotated[list[Path], typer.Argument(help="Folders of cases, BIDS-like or flat.")],
+    out: Annotated[Path, typer.Option("--out", help="The slice cache.")],
+    pathology: Annotated[
+        list[str] | None, typer.Option("--pathology", help="What a folder's lesions are; once for each folder.")
+    ] = None,
+    config: Annotated[str, typer.Option("--config", help="Configuration file, or a shipped one's name.")] = "fast",
+    override: options.Set = None,
+    split: Annotated[Path | None, typer.Option("--split", help="Table of subject and split.")] = None,
+    template: Annotated[Path | None, typer.Option("--template", help="What native scans are aligned to.")] = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Brings scans to the model's grid and collects their slices; lists the cases used, left out and why."""
+    report = Reporter(as_json)
+    for folder in cases:
+        if not folder.is_dir():
+            raise CaseError(f"{folder} is not a folder", "give a folder of cases")
+
+    from jsddpm_core.config_file import load_config
+    from jsddpm_core.data.prepare import prepare as prepare_cases
+
+    with report.progress():
+        result = prepare_cases(
+            cases,
+            load_config(config, tuple(override or ())),
+            out,
+            pathology or None,
+            lambda done, total, _case: report.on_progress(Progress("preparing", done, total)),
+            split_file=split,
+            template_file=template,
+        )
+    rows = []
+    for outcome in result.outcomes:
+        report.event(
+            "case", case=outcome.case, used=outcome.used, split=outcome.split, slices=outcome.slices,
+            lesional=outcome.lesional, mask_known=outcome.mask_known, aligned=outcome.aligned, reason=outcome.reason,
+        )  # fmt: skip
+        rows.append([
+            outcome.case, outcome.split if outcome.used else "left out", outcome.slices, outcome.lesional,
+            outcome.mask_known, outcome.reason or outcome.aligned,
+        ])  # fmt: skip
+    # What was left out is read; what was used is counted, and listed where there are few.
+    few = len(rows) <= 60
+    shown = [row for row, outcome in zip(rows, result.outcomes, strict=True) if few or not outcome.used]
+    report.table("Cases", ["case", "split", "slices", "lesional", "mask", "how, or why not"], shown)
+    report.line(
+        f"{len(result.used)} cases used, {len(result.left_out)} left out; {len(result.cache)} slices in {out}"
+        + ("" if result.rebuilt else " (made of the same things already)")
+    )
+    report.event(
+        "done", cache=str(out), used=len(result.used), left_out=len(result.left_out), slices=len(result.cache),
+        rebuilt=result.rebuilt,
+    )  # fmt: skip
+
+
+def train(
+    config: Annotated[str, typer.Argument(help="Configuration file, or a shipped one's name: fast, paper, ...")],
+    cache: Cache,
+    out: Annotated[Path, typer.Option("--out", help="The run's folder.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last complete checkpoint.")] = False,
+    override: options.Set = None,
+    accelerator: Annotated[str, typer.Option("--accelerator", help="auto, cpu, gpu, mps.")] = "auto",
+    devices: Annotated[str, typer.Option("--devices", help="Devices of this node, or auto.")] = "1",
+    nodes: Annotated[int, typer.Option("--nodes", min=1, help="Nodes of a cluster.")] = 1,
+    as_json: options.AsJson = False,
+) -> None:
+    """Trains a model; stop it at any time and go on with --resume."""
+    report = Reporter(as_json)
+
+    from jsddpm_core.config_file import load_config
+
+    settings = load_config(config, tuple(override or ()))
+    opened, priors = _cache_and_priors(cache, settings)
+    try:
+        from jsddpm_core.training.fit import fit
+    except ModuleNotFoundError as error:
+        raise TrainingError(
+            f"package '{error.name}' is missing", "install jsddpm_core with its extra: train"
+        ) from error
+
+    with report.progress():
+        result = fit(
+            settings,
+            opened,
+            out,
+            resume=resume,
+            accelerator=accelerator,
+            devices=int(devices) if devices.isdigit() else devices,
+            nodes=nodes,
+            priors=priors,
+            on_progress=lambda stage, done, total, _left: report.on_progress(Progress(stage, done, total)),
+        )
+    report.table(
+        f"Training run in {out}",
+        ["steps", "finished", "last checkpoint", "best checkpoint"],
+        [[result.steps, result.finished, str(result.last), None if result.best is None else str(result.best)]],
+    )
+    report.event(
+        "done", steps=result.steps, finished=result.finished, last=str(result.last),
+        best=None if result.best is None else str(result.best),
+    )  # fmt: skip
+
+
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of a run, such as RUN/checkpoints/last.ckpt.")],
+    cache: Cache,
+    out: Annotated[Path, typer.Option("--out", help="The bundle's folder.")],
+    data: Annotated[list[Path], typer.Option("--data", help="Data set behind the cache; once for each.")],
+    title: Annotated[str, typer.Option("--title", help="Of the model card.")],
+    licence: Annotated[str, typer.Option("--licence", help="Of the weights.")],
+    name: Annotated[str | None, typer.Option("--name", help="Of the bundle; default: its folder's name.")] = None,
+    limit: Annotated[list[str] | None, typer.Option("--limit", help="What the model cannot do; repeatable.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Makes a bundle from a training run's averaged weights."""
+    report = Reporter(as_json)
+
+    from jsddpm_core.config_file import parse_config
+    from jsddpm_core.manifest import Licence
+    from jsddpm_core.training.checkpoint import read_checkpoint
+    from jsddpm_core.training.export import export_run, source_of
+
+    terms = Licence(weights=licence, sources=tuple(source_of(folder) for folder in data))
+    record = read_checkpoint(checkpoint).get("jsddpm") or {}
+    opened, priors = _cache_and_priors(cache, parse_config(record.get("config", {}), str(checkpoint)))
+    bundle = export_run(
+        checkpoint,
+        opened,
+        out,
+        name or out.name,
+        title=title,
+        licence=terms,
+        limits=tuple(limit or ()),
+        priors=priors,
+        overwrite=overwrite,
+    )
+    report.line(f"The bundle '{bundle.manifest.name}' is in {out}, digest {bundle.digest[:12]}.")
+    report.event("done", folder=str(out), name=bundle.manifest.name, digest=bundle.digest)
+
+
+def _cache_and_priors(folder: Path, config):
+    """The open cache, and the anatomical priors of its training cases where the configuration shows them."""
+    from jsddpm_core.data.slices import SliceCache
+
+    cache = SliceCache.open(folder)
+    if config.conditioning.prior.kind == "none":
+        return cache, None
+    from jsddpm_core.data.priors import build_priors
+
+    return cache, build_priors(cache, config)
