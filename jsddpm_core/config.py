@@ -8,16 +8,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from jsddpm_core.config_losses import FocalFrequencyTerm, LossConfig
 from jsddpm_core.errors import nearest
-
-
-class Strict(BaseModel):
-    """Base of every configuration part: frozen, and unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
+from jsddpm_core.strict import Strict
 
 # ---------------------------------------------------------------- diffusion
 
@@ -91,7 +86,13 @@ class Channel(Strict):
     name: str = Field(min_length=1)
     role: Literal["image", "mask"]
     kind: Literal["continuous", "binary"]
-    range: tuple[float, float] | None = (-1.0, 1.0)
+    range: tuple[float, float] | None = Field((-1.0, 1.0), description="lowest and highest value; none for latents")
+
+    @model_validator(mode="after")
+    def _range_ascends(self) -> Channel:
+        if self.range is not None and self.range[0] >= self.range[1]:
+            raise ValueError(f"range: {self.range[0]} must lie below {self.range[1]}")
+        return self
 
 
 class GridConfig(Strict):
@@ -132,15 +133,27 @@ class DataConfig(Strict):
     validation_share: float = Field(0.1, ge=0, lt=1)
     test_share: float = Field(0.15, ge=0, lt=1)
 
+    @model_validator(mode="after")
+    def _shares_and_percentiles_make_sense(self) -> DataConfig:
+        low, high = self.percentiles
+        if not 0 <= low < high <= 100:
+            raise ValueError(f"percentiles: {low} and {high} must ascend within 0 to 100")
+        if self.validation_share + self.test_share >= 1:
+            raise ValueError("validation_share and test_share together leave no subject to train on")
+        return self
+
 
 # ---------------------------------------------------------------- network
+
+
+Width = Annotated[int, Field(ge=1)]
 
 
 class PriorConfig(Strict):
     """The anatomical prior: an average image of the slice's position, shown to the network."""
 
     kind: Literal["none", "cross_attention", "concatenation"] = "none"
-    encoder_channels: tuple[int, ...] = (32, 64, 128)
+    encoder_channels: tuple[Width, ...] = Field((32, 64, 128), min_length=1, description="each halves the sides")
     token_dim: int = Field(256, ge=8)
 
 
@@ -154,7 +167,7 @@ class NetworkConfig(Strict):
     """MONAI's DiffusionModelUNet behind our embedding of time, position and pathology."""
 
     spatial_dims: Literal[2, 3] = 2
-    channels: tuple[int, ...] = (64, 128, 256, 256)
+    channels: tuple[Width, ...] = Field((64, 128, 256, 256), min_length=1)
     attention: tuple[bool, ...] = (False, False, True, True)
     residual_blocks: int = Field(2, ge=1)
     groups: int = Field(32, ge=1)
@@ -172,83 +185,6 @@ class NetworkConfig(Strict):
         for width, attends in zip(self.channels, self.attention, strict=True):
             if attends and width % self.head_channels:
                 raise ValueError(f"channels: {width} is not a multiple of head_channels = {self.head_channels}")
-        return self
-
-
-# ---------------------------------------------------------------- losses
-
-
-class TermBase(Strict):
-    """What every loss term has: a name, its channels, its target and where it is weighted in."""
-
-    name: str = Field(min_length=1)
-    channels: tuple[str, ...] = Field(min_length=1)
-    target: Literal["x0_hat", "prediction"] = "prediction"
-    weight: float = Field(1.0, gt=0)
-    group: str = "spatial"
-
-
-class LpTerm(TermBase):
-    """Lesion-weighted Lp; p = 1 is L1 and p = 2 is L2."""
-
-    kind: Literal["lp"] = "lp"
-    p: float = Field(1.5, gt=0)
-    lesion_weight: float = Field(1.0, ge=1)
-
-
-class HuberTerm(TermBase):
-    kind: Literal["huber"] = "huber"
-    delta: float = Field(0.1, gt=0)
-    lesion_weight: float = Field(1.0, ge=1)
-
-
-class FocalFrequencyTerm(TermBase):
-    """Jiang et al. 2021, eqs. 8-10."""
-
-    kind: Literal["focal_frequency"] = "focal_frequency"
-    target: Literal["x0_hat"] = "x0_hat"
-    alpha: float = Field(1.0, ge=0)
-    patch_factor: int = Field(1, ge=1)
-    log_matrix: bool = False
-    group: str = "frequency"
-
-
-class FrequencyBandTerm(TermBase):
-    """Low and high spatial frequencies, split by a radial cut-off and weighted apart."""
-
-    kind: Literal["frequency_bands"] = "frequency_bands"
-    cutoff: float = Field(0.25, gt=0, lt=1, description="radius of the split, as a share of Nyquist")
-    low_weight: float = Field(1.0, ge=0)
-    high_weight: float = Field(1.0, ge=0)
-    group: str = "frequency"
-
-
-Term = Annotated[LpTerm | HuberTerm | FocalFrequencyTerm | FrequencyBandTerm, Field(discriminator="kind")]
-
-
-class KendallConfig(Strict):
-    """Kendall et al. 2018, eq. 10: one log variance a group of terms."""
-
-    initial_log_variances: dict[str, float] = Field(min_length=1)
-    learnable: bool = True
-
-
-class LossConfig(Strict):
-    terms: tuple[Term, ...] = Field(min_length=1)
-    kendall: KendallConfig | None = None
-
-    @model_validator(mode="after")
-    def _names_and_groups_agree(self) -> LossConfig:
-        names = [term.name for term in self.terms]
-        if len(set(names)) != len(names):
-            raise ValueError(f"two loss terms share a name: {', '.join(names)}")
-        if self.kendall is not None:
-            groups = {term.group for term in self.terms}
-            if groups != set(self.kendall.initial_log_variances):
-                raise ValueError(
-                    f"kendall.initial_log_variances names {sorted(self.kendall.initial_log_variances)} "
-                    f"but the terms are in the groups {sorted(groups)}"
-                )
         return self
 
 
@@ -276,9 +212,13 @@ class TrainingConfig(Strict):
     checkpoint_every: int = Field(1, ge=1, description="epochs")
 
     @model_validator(mode="after")
-    def _one_length(self) -> TrainingConfig:
+    def _length_and_rates_agree(self) -> TrainingConfig:
         if (self.epochs is None) == (self.max_steps is None):
             raise ValueError("give either epochs or max_steps, and not both")
+        if self.minimum_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"minimum_learning_rate {self.minimum_learning_rate} is above learning_rate {self.learning_rate}"
+            )
         return self
 
 
@@ -304,6 +244,9 @@ class SamplingConfig(Strict):
     early_stopping_tolerance: float = Field(1e-3, gt=0, description="of the early-stopping sampler, on x0_hat")
 
 
+Byte = Annotated[int, Field(ge=0, le=255)]
+
+
 class Pathology(Strict):
     """A named class of slices, as bundle and interface show it."""
 
@@ -311,7 +254,7 @@ class Pathology(Strict):
     label: str = Field(min_length=1)
     lesional: bool = True
     code: str | None = Field(None, description="coded category, scheme:value")
-    colour: tuple[int, int, int] = (230, 75, 53)
+    colour: tuple[Byte, Byte, Byte] = (230, 75, 53)
 
 
 class Config(Strict):
@@ -342,4 +285,15 @@ class Config(Strict):
         pathologies = [pathology.name for pathology in self.pathologies]
         if len(set(pathologies)) != len(pathologies):
             raise ValueError(f"two pathologies share a name: {', '.join(pathologies)}")
+        return self
+
+    @model_validator(mode="after")
+    def _sides_divide(self) -> Config:
+        sides = self.data.grid.shape[: self.network.spatial_dims]
+        factor = self.network.patch_size * 2 ** (len(self.network.channels) - 1)
+        if any(side % factor for side in sides):
+            raise ValueError(f"data.grid.shape {sides} is not a multiple of {factor}, which the network's levels need")
+        for term in self.losses.terms:
+            if isinstance(term, FocalFrequencyTerm) and any(side % term.patch_factor for side in sides):
+                raise ValueError(f"loss term '{term.name}': patch_factor {term.patch_factor} does not divide {sides}")
         return self

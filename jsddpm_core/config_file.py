@@ -2,70 +2,110 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from jsddpm_core.config import Config, FocalFrequencyTerm, FrequencyBandTerm, HuberTerm, LpTerm
+from jsddpm_core.config import Config
 from jsddpm_core.errors import ConfigError, nearest
 
 CONFIGS = Path(__file__).parent / "configs"
 
+
 def _set(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    """Sets one key; an item of a list is reached by its name, as in `losses.terms.FLAIR.p`."""
     *parents, leaf = dotted.split(".")
-    for parent in parents:
-        tree = tree.setdefault(parent, {})
-        if not isinstance(tree, dict):
+    node: Any = tree
+    for depth, parent in enumerate(parents):
+        if isinstance(node, list):
+            node = _named(node, parent, dotted)
+            continue
+        if node.get(parent) is None:
+            node[parent] = {}
+        node = node[parent]
+        if not isinstance(node, dict | list):
             raise ConfigError(f"--set {dotted}: '{parent}' is a value, not a section", "shorten the key")
-    tree[leaf] = value
+        if isinstance(node, list) and depth == len(parents) - 1:
+            raise ConfigError(f"--set {dotted}: '{leaf}' is an item of a list", "name one of its keys behind it")
+    node[leaf] = value
 
 
-def _set_term(tree: dict[str, Any], dotted: str, value: Any) -> bool:
-    """`losses.terms.NAME.key` reaches a term of the list by its name."""
-    parts = dotted.split(".")
-    if parts[:2] != ["losses", "terms"] or len(parts) != 4:
-        return False
-    terms = tree.get("losses", {}).get("terms", [])
-    for term in terms:
-        if term.get("name") == parts[2]:
-            term[parts[3]] = value
-            return True
-    known = [str(term.get("name")) for term in terms]
-    raise ConfigError(f"--set {dotted}: there is no loss term '{parts[2]}'", nearest(parts[2], known))
+def _named(items: list[Any], name: str, dotted: str) -> dict[str, Any]:
+    known = [str(item["name"]) for item in items if isinstance(item, dict) and "name" in item]
+    for item in items:
+        if isinstance(item, dict) and item.get("name") == name:
+            return item
+    remedy = nearest(name, known) if known else "give the whole list"
+    raise ConfigError(f"--set {dotted}: the list has no item named '{name}'", remedy)
 
 
-def _explain(error: ValidationError, source: str) -> ConfigError:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        known = _keys_beside(first["loc"])
-        return ConfigError(f"{source}: unknown key '{where}'", nearest(str(first["loc"][-1]), known))
-    said = first["msg"].removeprefix("Value error, ")
-    place = f"'{where}' " if where else ""
+def _explain(error: ValidationError, tree: Any, source: str) -> ConfigError:
+    problems = error.errors()
+    # A misspelt key also shows as a missing one; the misspelling is what to tell.
+    first = next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
+    where, said, context = _place(first["loc"], tree), first["msg"], first.get("ctx", {})
     given = first.get("input")
-    shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) else ""
-    return ConfigError(f"{source}: {place}is not usable{shown}, {said[0].lower()}{said[1:]}", "correct it")
+    if first["type"] == "extra_forbidden":
+        return ConfigError(
+            f"{source}: unknown key '{where}'", nearest(str(first["loc"][-1]), _keys_beside(first["loc"]))
+        )
+    if first["type"] in {"missing", "union_tag_not_found"}:
+        missing = where if first["type"] == "missing" else f"{where}.kind"
+        return ConfigError(f"{source}: '{missing}' is missing", "add it")
+    if first["type"] == "union_tag_invalid":
+        known = [tag.strip("' ") for tag in context["expected_tags"].split(",")]
+        return ConfigError(f"{source}: '{where}.kind' is {context['tag']!r}", nearest(str(context["tag"]), known))
+    if first["type"] == "value_error":
+        place = f"'{where}' " if where else ""
+        return ConfigError(f"{source}: {place}cannot be used", said.removeprefix("Value error, "))
+    if first["type"] in {"enum", "literal_error"} and isinstance(given, str) and "'" in context["expected"]:
+        known = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        return ConfigError(f"{source}: '{where}' is {given!r}", nearest(given, known))
+    shown = {dict: "a section", list: "a list"}.get(type(given), repr(given))
+    if first["type"] == "model_type":
+        return ConfigError(f"{source}: '{where}' is {shown}", "it should be a section of keys")
+    return ConfigError(f"{source}: '{where}' is {shown}", said.replace("Input should", "it should", 1))
+
+
+def _place(loc: tuple[int | str, ...], tree: Any) -> str:
+    """The dotted key as a person would write it: items by their names, without the tags of unions."""
+    parts: list[str] = []
+    node = tree
+    for depth, part in enumerate(loc):
+        if isinstance(node, dict) and part not in node and node.get("kind") == part and depth < len(loc) - 1:
+            continue
+        if isinstance(part, int):
+            node = node[part] if isinstance(node, list | tuple) and part < len(node) else None
+            parts.append(str(node["name"]) if isinstance(node, dict) and "name" in node else str(part))
+        else:
+            node = node.get(part) if isinstance(node, dict) else None
+            parts.append(part)
+    return ".".join(parts)
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The configuration parts that an annotation is made of."""
+    inner = get_args(annotation)
+    if inner:
+        return [model for argument in inner for model in _models_in(argument)]
+    return [annotation] if inspect.isclass(annotation) and issubclass(annotation, BaseModel) else []
 
 
 def _keys_beside(loc: tuple[int | str, ...]) -> list[str]:
     """The keys that would have been known where an unknown one stood."""
-    model: Any = Config
+    models: list[type[BaseModel]] = [Config]
     for part in loc[:-1]:
         if isinstance(part, int):
             continue
-        models = {"lp": LpTerm, "huber": HuberTerm, "focal_frequency": FocalFrequencyTerm}
-        models["frequency_bands"] = FrequencyBandTerm
-        if part in models:
-            model = models[str(part)]
-            continue
-        field = model.model_fields.get(part) if isinstance(model, type) else None
-        if field is None:
-            return []
-        inner = [field.annotation, *getattr(field.annotation, "__args__", ())]
-        model = next((kind for kind in inner if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
-    return list(model.model_fields) if model is not None else []
+        # Beside a field, a location may name the member of a union by its `kind`.
+        tagged = [m for m in models if "kind" in m.model_fields and m.model_fields["kind"].default == part]
+        models = tagged or [
+            inner for m in models if part in m.model_fields for inner in _models_in(m.model_fields[part].annotation)
+        ]
+    return sorted({key for model in models for key in model.model_fields})
 
 
 def parse_config(tree: dict[str, Any], source: str = "configuration") -> Config:
@@ -77,7 +117,7 @@ def parse_config(tree: dict[str, Any], source: str = "configuration") -> Config:
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        raise _explain(error, source) from error
+        raise _explain(error, tree, source) from error
 
 
 def load_config(config: str | Path, overrides: tuple[str, ...] = ()) -> Config:
@@ -85,19 +125,13 @@ def load_config(config: str | Path, overrides: tuple[str, ...] = ()) -> Config:
 
     Args:
         config: a YAML file, or the name of a shipped one such as `fast`.
-        overrides: dotted keys with YAML values, `training.max_steps=100`; a loss term is reached by its
+        overrides: dotted keys with YAML values, `training.max_steps=100`; an item of a list is reached by its
             name, `losses.terms.FLAIR.p=2`.
 
     Raises:
         ConfigError: for a missing or unreadable file, an unknown key or an unusable value.
     """
-    path = Path(config)
-    if not path.is_file():
-        shipped = CONFIGS / f"{config}.yaml"
-        if not shipped.is_file():
-            known = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
-            raise ConfigError(f"configuration '{config}' is no file", f"give a YAML file or {nearest(str(config), known)}")
-        path = shipped
+    path = _find(config)
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -106,12 +140,22 @@ def load_config(config: str | Path, overrides: tuple[str, ...] = ()) -> Config:
         raise ConfigError(f"{path} holds no keys", "start from one of the shipped configurations")
     for override in overrides:
         key, equals, text = override.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"--set {override} has no value", "write --set key=value")
+        if not equals or not all(key.split(".")):
+            raise ConfigError(f"--set {override} is not of the form key=value", "write for example training.seed=1")
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise ConfigError(f"--set {override} is not a YAML value", "quote it") from error
-        if not _set_term(tree, key, value):
-            _set(tree, key, value)
-    return parse_config(tree, str(path))
+        _set(tree, key, value)
+    return parse_config(tree, " ".join([str(path), *(f"--set {override}" for override in overrides)]))
+
+
+def _find(config: str | Path) -> Path:
+    path = Path(config)
+    if path.is_file():
+        return path
+    shipped = CONFIGS / f"{config}.yaml"
+    if shipped.is_file():
+        return shipped
+    known = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
+    raise ConfigError(f"configuration '{config}' is no file", f"give a YAML file, or {nearest(str(config), known)}")

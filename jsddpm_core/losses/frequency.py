@@ -86,6 +86,6 @@ def frequency_bands(error: Tensor, cutoff: float, low_weight: float, high_weight
 
 
 def _power_spectrum(x: Tensor, dims: tuple[int, ...]) -> Tensor:
-    # Not torch.fft's "ortho": squared parts have a finite gradient at 0, and one division does for both.
+    # From its parts, not from abs(): the gradient of abs() at an error of exactly 0 is undefined.
     spectrum = torch.fft.fftn(x, dim=dims)
     return (spectrum.real**2 + spectrum.imag**2) / math.prod(x.shape[dim] for dim in dims)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from jsddpm_core.config import FocalFrequencyTerm, FrequencyBandTerm, HuberTerm, LossConfig, LpTerm, Term
+from jsddpm_core.config_losses import FocalFrequencyTerm, FrequencyBandTerm, HuberTerm, LossConfig, LpTerm, Term
 from jsddpm_core.losses.frequency import focal_frequency, frequency_bands
 from jsddpm_core.losses.spatial import weighted_huber, weighted_lp
 from jsddpm_core.losses.uncertainty import KendallWeighting

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from jsddpm_core.config import KendallConfig
+from jsddpm_core.config_losses import KendallConfig
 
 
 class KendallWeighting(nn.Module):
@@ -32,9 +32,8 @@ class KendallWeighting(nn.Module):
 
     def forward(self, losses: Mapping[str, Tensor]) -> Tensor:
         """Each group's loss, all of one shape, to the weighted sum of the same shape."""
-        total = sum(
+        weighted = [
             0.5 * torch.exp(-s) * losses[group] + 0.5 * s
             for group, s in zip(self.groups, self.log_variances, strict=True)
-        )
-        assert isinstance(total, Tensor)
-        return total
+        ]
+        return torch.stack(weighted).sum(dim=0)
