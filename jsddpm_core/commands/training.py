@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -95,7 +97,7 @@ def train(
             f"package '{error.name}' is missing", "install jsddpm_core with its extra: train"
         ) from error
 
-    with report.progress():
+    with report.progress(), _interruptible():
         result = fit(
             settings,
             opened,
@@ -154,6 +156,17 @@ def export(
     )
     report.line(f"The bundle '{bundle.manifest.name}' is in {out}, digest {bundle.digest[:12]}.")
     report.event("done", folder=str(out), name=bundle.manifest.name, digest=bundle.digest)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Lightning answers Ctrl-C by an orderly end of the run and exit code 1; what it was remains an interruption."""
+    try:
+        yield
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from end
+        raise
 
 
 def _cache_and_priors(folder: Path, config):
