@@ -15,9 +15,12 @@ from pathlib import Path
 from jsddpm_core.errors import CaseError
 
 SUFFIXES = (".nii.gz", ".nii")
+TEMPLATE_SPACES = ("MNI152", "MNI")
 IMAGE_FOLDERS = ("image", "images", "imagesTr")
 MASK_FOLDERS = ("mask", "masks", "label", "labels", "labelsTr")
 LESION_COUNTS = ("lesion_px", "lesion_voxels", "lesion_volume", "lesion_count")
+GROUPS = ("group", "diagnosis", "pathology")
+CONTROLS = ("hc", "control", "controls", "healthy", "none")
 MASK_ENDINGS = ("_roi", "_mask", "_lesion", "_label", "_seg")
 
 
@@ -47,8 +50,10 @@ class Case:
 
     @property
     def declared_free(self) -> bool:
-        """Whether `participants.tsv` says that the person has no lesion voxel (a count of 0) and no mask file gainsays it."""
-        return self.mask is None and any(self.row.get(column) == "0" for column in LESION_COUNTS)
+        """Whether `participants.tsv` counts 0 lesion voxels or calls the person a control, and no mask gainsays it."""
+        counted = any(self.row.get(column) == "0" for column in LESION_COUNTS)
+        control = any(self.row.get(column, "").lower() in CONTROLS for column in GROUPS)
+        return self.mask is None and (counted or control)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -109,7 +114,7 @@ def _niftis(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.name.endswith(SUFFIXES) and path.is_file())
 
 
-def _mask_of(image: Path, session: str | None, files: Iterable[Path]) -> Path | None:
+def _mask_of(image: Path, files: Iterable[Path]) -> Path | None:
     """The lesion mask that belongs to a BIDS image: beside it or under `derivatives`, whatever its ending.
 
     Raises:
@@ -118,13 +123,10 @@ def _mask_of(image: Path, session: str | None, files: Iterable[Path]) -> Path | 
     wanted = entities(stem(image))
     found = []
     for path in files:
-        name = stem(path)
-        if path == image or not any(name.endswith(ending) for ending in MASK_ENDINGS):
-            continue
-        given = entities(name)
-        if given.get("sub") != wanted["sub"] or given.get("ses") != session or given.get("run") != wanted.get("run"):
-            continue
-        if given.get("space", wanted.get("space")) == wanted.get("space") and "T1w" not in name:
+        given = entities(stem(path))
+        alike = all(given.get(key) == wanted.get(key) for key in ("sub", "ses"))
+        alike &= all(given.get(key, wanted.get(key)) == wanted.get(key) for key in ("acq", "run", "space"))
+        if alike and stem(path).endswith(MASK_ENDINGS) and "T1w" not in stem(path):
             found.append(path)
     exact = [path for path in found if stem(path).startswith(stem(image))]
     found = exact or found
@@ -132,6 +134,30 @@ def _mask_of(image: Path, session: str | None, files: Iterable[Path]) -> Path | 
         names = ", ".join(path.name for path in found)
         raise CaseError(f"{image.name} has {len(found)} masks ({names})", "leave one of them in the folder")
     return found[0] if found else None
+
+
+def _examinations(images: Iterable[Path]) -> dict[str, Path]:
+    """The image of each examination: the one in template space where there are versions in several spaces.
+
+    Raises:
+        CaseError: if two images claim to be the same.
+    """
+    chosen: dict[str, Path] = {}
+    for image in images:
+        parts = entities(stem(image))
+        name = "_".join(f"{key}-{parts[key]}" for key in ("sub", "ses", "acq", "run") if key in parts)
+        other = chosen.get(name)
+        if other is None or _rank(image) < _rank(other):
+            chosen[name] = image
+        elif _rank(image) == _rank(other):
+            raise CaseError(f"{other} and {image.name} are the same examination '{name}'", "leave one of them")
+    return chosen
+
+
+def _rank(image: Path) -> int:
+    """Template space first, then the scanner's own, then any other."""
+    space = entities(stem(image)).get("space")
+    return 1 if space is None else 0 if space.startswith(TEMPLATE_SPACES) else 2
 
 
 def _bids_cases(folder: Path, dataset: str) -> list[Case]:
@@ -143,21 +169,19 @@ def _bids_cases(folder: Path, dataset: str) -> list[Case]:
             of_subject.setdefault(subject, []).append(path)
     cases = []
     for subject, files in sorted(of_subject.items()):
-        for image in files:
-            if not stem(image).endswith("_FLAIR") or "derivatives" in image.relative_to(folder).parts:
-                continue
-            parts = entities(stem(image))
-            labels = [f"{key}-{parts[key]}" for key in ("sub", "ses", "run") if key in parts]
-            t1w = [path for path in files if path.parent == image.parent and stem(path).endswith("_T1w")]
+        raw = [path for path in files if "derivatives" not in path.relative_to(folder).parts]
+        flairs = _examinations(path for path in raw if stem(path).endswith("_FLAIR"))
+        for name, image in sorted(flairs.items()):
+            t1w = [path for path in raw if path.parent == image.parent and stem(path).endswith("_T1w")]
             cases.append(
                 Case(
-                    name=f"{dataset}/{'_'.join(labels)}",
+                    name=f"{dataset}/{name}",
                     subject=f"{dataset}/sub-{subject}",
                     dataset=dataset,
                     image=image,
-                    mask=_mask_of(image, parts.get("ses"), files),
+                    mask=_mask_of(image, files),
                     t1w=t1w[0] if t1w else None,
-                    space=parts.get("space"),
+                    space=entities(stem(image)).get("space"),
                     row=rows.get(f"sub-{subject}", {}),
                 )
             )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -116,16 +115,6 @@ def _prepare_case(case: Case, config: Config, template: Callable[[], Volume]) ->
     return to_grid(volume, mask, config.data, case.image.name, alignment.matrix), alignment
 
 
-def _placement_tree(prepared: Prepared) -> dict[str, Any]:
-    place = prepared.placement
-    return {
-        "native_shape": list(place.native_shape),
-        "native_affine": place.native_affine.tolist(),
-        "to_template": place.to_template.tolist(),
-        "intensity": asdict(place.intensity),
-    }
-
-
 def _add_slices(
     writer: SliceCacheWriter, case: Case, prepared: Prepared, split: str, pathology: str, config: Config
 ) -> list[SliceRecord]:
@@ -230,7 +219,6 @@ def prepare(
 
     trees: list[dict[str, Any]] = []
     with SliceCacheWriter(out, config.data.grid) as writer:
-        os.makedirs(writer.partial / "transforms")
         for number, case in enumerate(cases):
             if on_progress is not None:
                 on_progress(number, len(cases), case.name)
@@ -267,5 +255,5 @@ def _process(
         "reason": None if added else "no slice in the grid's range shows enough of the brain",
     }
     if alignment.how == "rigid":
-        alignment.save(writer.partial / "transforms" / f"{case.name.replace('/', '_')}.json")
-    return {"outcome": outcome, "placement": _placement_tree(prepared)}
+        writer.add_text(f"transforms/{case.name.replace('/', '_')}.json", alignment.to_json())
+    return {"outcome": outcome, "placement": prepared.placement.to_tree()}

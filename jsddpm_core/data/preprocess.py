@@ -7,12 +7,13 @@ and registration alike, so flipped and oblique images need no case of their own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import nibabel as nib
 import numpy as np
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
@@ -22,7 +23,7 @@ from jsddpm_core.errors import ImageError
 
 Interpolation = Literal["nearest", "linear", "spline"]
 INTERPOLATORS = {"nearest": sitk.sitkNearestNeighbor, "linear": sitk.sitkLinear, "spline": sitk.sitkBSpline}
-SINGLE_SLICE_COPIES = 5  # a B-spline needs at least four voxels along each axis
+SPLINE_SUPPORT = 4  # voxels that a cubic B-spline needs along each axis
 BACKGROUND = -1.0
 
 
@@ -64,7 +65,30 @@ class Placement:
     @property
     def native_to_grid(self) -> np.ndarray:
         """(4, 4) from native voxel indices to grid voxel indices."""
-        return np.linalg.inv(self.grid_affine) @ self.to_template @ self.native_affine
+        return _in_plane(np.linalg.inv(self.grid_affine) @ self.to_template @ self.native_affine, self.grid_shape)
+
+    def to_tree(self) -> dict[str, Any]:
+        """Plain values for JSON; `from_tree` reads them."""
+        return {
+            "native_shape": list(self.native_shape),
+            "native_affine": self.native_affine.tolist(),
+            "grid_shape": list(self.grid_shape),
+            "grid_affine": self.grid_affine.tolist(),
+            "to_template": self.to_template.tolist(),
+            "intensity": asdict(self.intensity),
+        }
+
+    @classmethod
+    def from_tree(cls, tree: Mapping[str, Any]) -> Placement:
+        """Reads what `to_tree` made."""
+        return cls(
+            native_shape=tuple(tree["native_shape"]),
+            native_affine=np.array(tree["native_affine"]),
+            grid_shape=tuple(tree["grid_shape"]),
+            grid_affine=np.array(tree["grid_affine"]),
+            to_template=np.array(tree["to_template"]),
+            intensity=IntensityMap(**tree["intensity"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -86,6 +110,14 @@ class Prepared:
     placement: Placement
 
 
+def _in_plane(index_map: np.ndarray, input_shape: tuple[int, int, int]) -> np.ndarray:
+    """An index map into an image of one slice stays in its plane, however the slice is tilted."""
+    flat = index_map.copy()
+    if input_shape[2] == 1:
+        flat[2] = 0.0
+    return flat
+
+
 def grid_affine(grid: GridConfig) -> np.ndarray:
     """(4, 4) from indices of the model's grid to RAS millimetres of its space."""
     affine = np.diag([grid.spacing_mm] * 3 + [1.0])
@@ -99,7 +131,7 @@ def resample(
     """Resamples (I, J, K) values onto a grid of another shape.
 
     Args:
-        data: the values; an axis of length 1 counts as one voxel thick.
+        data: the values; an axis of length 1 is one voxel thick.
         index_map: (4, 4) from output indices to input indices.
         shape: of the output.
         how: `nearest`, `linear` or `spline` (cubic B-spline; may overshoot at edges).
@@ -110,11 +142,10 @@ def resample(
     """
     matrix = np.asarray(index_map, dtype=np.float64).copy()
     values = np.asarray(data, dtype=np.float32)
-    for axis in range(3):
-        if values.shape[axis] == 1:
-            values = np.repeat(values, SINGLE_SLICE_COPIES, axis=axis)
-            matrix[axis] *= SINGLE_SLICE_COPIES
-            matrix[axis, 3] += (SINGLE_SLICE_COPIES - 1) / 2
+    if how == "spline" and min(values.shape) < SPLINE_SUPPORT:
+        wings = [SPLINE_SUPPORT // 2 if size < SPLINE_SUPPORT else 0 for size in values.shape]
+        values = np.pad(values, [(wing, wing) for wing in wings], mode="edge")
+        matrix[:3, 3] += wings
     image = sitk.GetImageFromArray(np.ascontiguousarray(values.T))
     transform = sitk.AffineTransform(3)
     transform.SetMatrix(matrix[:3, :3].ravel().tolist())
@@ -127,8 +158,8 @@ def resample(
 def foreground(data: np.ndarray) -> np.ndarray:
     """What belongs to the head: (I, J, K) bool.
 
-    Where the background is one constant value (skull-stripped and masked images) it is what differs from it; elsewhere it
-    is the largest component above half of Otsu's threshold.
+    Where the background is one constant value (skull-stripped and masked images) it is what differs from it;
+    elsewhere it is the largest component above half of Otsu's threshold.
     """
     border = np.concatenate([np.take(data, index, axis=axis).ravel() for axis in (0, 1) for index in (0, -1)])
     values, counts = np.unique(border, return_counts=True)
@@ -236,6 +267,7 @@ def to_grid(
     placement = place(volume, ras, inside, data, name, to_template)
     filled = _filled(inside)
     back = np.linalg.inv(placement.to_template @ ras.affine) @ placement.grid_affine
+    back = _in_plane(back, ras.data.shape)
     shape = placement.grid_shape
     brain = resample(filled, back, shape, "linear") > 0.5
     if not brain.any():

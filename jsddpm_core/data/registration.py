@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813
+from scipy import ndimage
 
-from jsddpm_core.data.cases import Case
+from jsddpm_core.data.cases import TEMPLATE_SPACES, Case
 from jsddpm_core.data.preprocess import foreground, resample, to_ras
 from jsddpm_core.data.volumes import Volume
 from jsddpm_core.errors import ImageError
 
-TEMPLATE_SPACES = ("MNI152", "MNI")
 LEAST_SIMILARITY = 0.35
 GOOD_SIMILARITY = 0.5  # above it no second start is tried
 WORKING_SPACING_MM = 2.0
 MINIMUM_EXTENT_MM = 60.0
+SAMPLED_SHARES = [1.0, 0.5, 0.1]  # of the voxels at a quarter, at half and at full resolution
+LEAST_COMPARED = 1000  # voxels of the template
+BRAIN_MARGIN = 3  # voxels of the template around its brain that the scan is compared on
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class Alignment:
     similarity: float
     how: str
 
-    def save(self, path: Path) -> None:
-        """Writes the transform as JSON."""
+    def to_json(self) -> str:
+        """The transform as the text of a JSON file."""
         tree = {
             "from": "native RAS, mm",
             "to": "template RAS, mm",
@@ -48,7 +50,13 @@ class Alignment:
             "similarity": self.similarity,
             "how": self.how,
         }
-        path.write_text(json.dumps(tree, indent=1) + "\n", encoding="utf-8")
+        return json.dumps(tree, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Alignment:
+        """Reads what `to_json` made."""
+        tree = json.loads(text)
+        return cls(matrix=np.array(tree["matrix"]), similarity=tree["similarity"], how=tree["how"])
 
 
 def in_template_space(case: Case, volume: Volume) -> bool:
@@ -90,12 +98,13 @@ def _matrix(transform: sitk.Euler3DTransform) -> np.ndarray:
     return matrix
 
 
-def _register(fixed: sitk.Image, moving: sitk.Image, start: sitk.Transform) -> tuple[sitk.Euler3DTransform, float]:
+def _register(fixed: sitk.Image, moving: sitk.Image, brain: sitk.Image, start: sitk.Transform) -> sitk.Euler3DTransform:
     method = sitk.ImageRegistrationMethod()
     method.SetNumberOfThreads(1)  # sums in one order: the same transform on every machine
     method.SetMetricAsMattesMutualInformation(numberOfHistogramBins=32)
     method.SetMetricSamplingStrategy(method.REGULAR)
-    method.SetMetricSamplingPercentage(0.25, seed=1)
+    method.SetMetricSamplingPercentagePerLevel(SAMPLED_SHARES, seed=1)
+    method.SetMetricFixedMask(brain)
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(
         learningRate=2.0, minStep=1e-3, numberOfIterations=120, relaxationFactor=0.6, gradientMagnitudeTolerance=1e-6
@@ -107,28 +116,32 @@ def _register(fixed: sitk.Image, moving: sitk.Image, start: sitk.Transform) -> t
     moved = sitk.Euler3DTransform(start)
     method.SetInitialTransform(moved, inPlace=True)
     method.Execute(fixed, moving)
-    return moved, float(method.GetMetricValue())
+    return moved
 
 
 def similarity(volume: Volume, to_template: np.ndarray, template: Volume) -> float:
-    """Correlation of an image with the template, over the template's brain and the image's own foreground."""
+    """Correlation of an image with the template, over the template's brain and the image's own foreground.
+
+    Args:
+        volume: the image; one slice is compared in its own plane.
+        to_template: (4, 4) from its RAS to the template's.
+        template: average image, background 0, axes in RAS order.
+    """
     ras, _ = to_ras(volume)
     values = np.where(foreground(ras.data), ras.data - ras.data.min(), 0)
-    moved = resample(values, np.linalg.inv(to_template @ ras.affine) @ template.affine, template.data.shape, "linear")
-    seen = (
-        resample(
-            np.ones_like(values),
-            np.linalg.inv(to_template @ ras.affine) @ template.affine,
-            template.data.shape,
-            "nearest",
-        )
-        > 0.5
-    )
-    over = seen & ((moved > 0) | (template.data > 0))
-    if over.sum() < 1000 or moved[over].std() == 0:
+    affine, shape = template.affine, template.data.shape
+    if ras.data.shape[2] == 1:
+        affine, shape = affine.copy(), (*shape[:2], 1)
+        affine[2, 3] = (to_template @ ras.affine @ np.append((np.array(ras.data.shape) - 1) / 2, 1.0))[2]
+    back = np.linalg.inv(to_template @ ras.affine) @ affine
+    moved = resample(values, back, shape, "linear")
+    seen = resample(np.ones_like(values), back, shape, "nearest") > 0.5
+    expected = resample(template.data, np.linalg.inv(template.affine) @ affine, shape, "linear")
+    over = seen & ((moved > 0) | (expected > 0))
+    if over.sum() < LEAST_COMPARED or moved[over].std() == 0 or expected[over].std() == 0:
         return 0.0
     top = np.percentile(moved[over], 99)
-    return float(np.corrcoef(np.clip(moved[over], 0, top), template.data[over])[0, 1])
+    return float(np.corrcoef(np.clip(moved[over], 0, top), expected[over])[0, 1])
 
 
 def align(volume: Volume, template: Volume, name: str) -> Alignment:
@@ -150,12 +163,14 @@ def align(volume: Volume, template: Volume, name: str) -> Alignment:
             "give a whole volume, or one in MNI152 space",
         )
     fixed = _image(template.data, template.affine[:3, 3], template.spacing_mm[0])
+    around = ndimage.binary_dilation(template.data > 0, iterations=BRAIN_MARGIN)
+    brain = sitk.Cast(_image(around.astype(np.float32), template.affine[:3, 3], template.spacing_mm[0]), sitk.sitkUInt8)
     moving = _image(values, origin, WORKING_SPACING_MM)
     best: tuple[float, np.ndarray] | None = None
     for start_at in (sitk.CenteredTransformInitializerFilter.MOMENTS, sitk.CenteredTransformInitializerFilter.GEOMETRY):
         start = sitk.CenteredTransformInitializer(fixed, moving, sitk.Euler3DTransform(), start_at)
         try:
-            moved, _ = _register(fixed, moving, start)
+            moved = _register(fixed, moving, brain, start)
         except RuntimeError:  # ITK's word for images that no longer overlap: this start led nowhere
             continue
         matrix = np.linalg.inv(_matrix(moved))

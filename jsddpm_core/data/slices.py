@@ -1,6 +1,7 @@
 """The slice cache: what training reads, memory-mapped, with the hashes of what it was made of.
 
-A folder of `cache.json` (manifest), `images.npy` float32 (N, X, Y) in [-1, 1] and `masks.npy` uint8 (N, X, Y) of 0 and 1.
+A folder of `cache.json` (manifest), `images.npy` float32 (N, X, Y) in [-1, 1] and `masks.npy` uint8 (N, X, Y) of 0
+and 1.
 It is written beside its place and renamed when complete, so that a cache is whole or not there.
 """
 
@@ -11,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -158,7 +159,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 def made_of(folder: Path) -> Any:
     """What an existing cache was made of, None where there is no whole cache."""
     try:
-        return SliceCache.open(folder).manifest["made_of"]
+        return SliceCache.open(folder, verify=True).manifest["made_of"]
     except CacheError:
         return None
 
@@ -230,6 +231,19 @@ class SliceCacheWriter:
             ) from error
         self.records.append(record)
 
+    def add_text(self, name: str, text: str) -> None:
+        """Puts a small text file beside the arrays; `name` may hold one folder.
+
+        Raises:
+            OutputError: if the disk is full or the folder has gone.
+        """
+        try:
+            (self.partial / name).parent.mkdir(exist_ok=True)
+            (self.partial / name).write_text(text, encoding="utf-8")
+        except OSError as error:
+            said = f"{self.partial / name} cannot be written ({error.strerror})"
+            raise OutputError(said, "make room on the disk") from error
+
     def finish(self, made_of: Any, **more: Any) -> SliceCache:
         """Completes the cache and puts it in its place.
 
@@ -269,12 +283,12 @@ class SliceCacheWriter:
         return SliceCache.open(self.folder)
 
     def _put_in_place(self) -> None:
-        """A folder cannot replace a folder in one step: the old cache steps aside, and goes when the new one is there."""
+        """A folder cannot replace a folder in one step: the old cache steps aside until the new one is there."""
         old = self.folder.with_name(self.folder.name + ".old.partial")
         shutil.rmtree(old, ignore_errors=True)
         if self.folder.exists():
-            os.replace(self.folder, old)
-        os.replace(self.partial, self.folder)
+            self.folder.replace(old)
+        self.partial.replace(self.folder)
         shutil.rmtree(old, ignore_errors=True)
 
     def discard(self) -> None:
@@ -288,6 +302,3 @@ class SliceCacheWriter:
 
     def __exit__(self, *error: object) -> None:
         self.discard()
-
-
-RECORD_FIELDS = tuple(field.name for field in fields(SliceRecord))

@@ -43,9 +43,9 @@ def assign_splits(
 ) -> dict[str, str]:
     """Gives every subject one of `train`, `validation` and `test`.
 
-    A split that is given (`given`, then the `split` column of participants.tsv) is kept. The others are drawn by subject
-    within strata of dataset and presence of a mask: at least one test subject from three subjects on, at least one for
-    validation from five on, so that two remain for training.
+    A split that is given (`given`, then the `split` column of participants.tsv) is kept. The others are drawn by
+    subject within strata of dataset and presence of a mask: at least one test subject from three subjects on, at least
+    one for validation from five on, so that two remain for training.
 
     Args:
         cases: all of them.

@@ -1,7 +1,7 @@
 """The template: an average FLAIR at 2 mm, made from volumes that lie in MNI152 space.
 
-`python -m jsddpm_core.data.template FOLDER --out Resources/Templates` computes it; no single person can be recognised in it:
-the sessions of a person are averaged first, then the people, and the result is smoothed.
+`python -m jsddpm_core.data.template FOLDER --out Resources/Templates` computes it; no single person can be recognised
+in it: the sessions of a person are averaged first, then the people, and the result is smoothed.
 """
 
 from __future__ import annotations
@@ -114,8 +114,8 @@ def write_template(folder: Path, out: Path) -> Path:
     said = json.loads(source.read_text(encoding="utf-8")) if source.is_file() else {}
     attribution = {
         "name": NAME,
-        "description": f"Average FLAIR of {people} people in MNI152 space at 2 mm, smoothed by {SMOOTHING_MM} mm; values are "
-        "relative to the brain's median (150).",
+        "description": f"Average FLAIR of {people} people in MNI152 space at 2 mm, smoothed by {SMOOTHING_MM} mm; "
+        "values are relative to the brain's median (150).",
         "source": said.get("Name", folder.name),
         "license": said.get("License", "unknown"),
         "how_to_acknowledge": said.get("HowToAcknowledge", "unknown"),

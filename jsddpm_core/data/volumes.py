@@ -1,4 +1,4 @@
-"""Reading images at the edge: what enters the project is a finite 3-D array with an affine, or an error that says why."""
+"""Reading images at the edge: what enters is a finite 3-D array with an affine, or an error says why it is not."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def read_volume(path: Path) -> Volume:
     """Reads a NIfTI file of one 3-D image (trailing axes of length 1 are dropped, a plane gets a third axis).
 
     Raises:
-        ImageError: if the file is missing or damaged, or holds a 4-D, empty, constant or non-finite image or an affine
+        ImageError: if the file is missing or damaged, or holds a 4-D, colour, empty or non-finite image, or an affine
             that cannot be inverted.
     """
     path = Path(path)
@@ -47,8 +47,11 @@ def read_volume(path: Path) -> Volume:
         raise ImageError(f"{path} does not exist", "check the path")
     try:
         image = nib.load(path)
+        kind = image.get_data_dtype().kind
+        if kind not in "iuf":
+            raise ImageError(f"{path} holds values of the type {image.get_data_dtype()}", "give one number a voxel")
         data = np.asarray(image.dataobj, dtype=np.float32)
-    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
+    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, MemoryError, zlib.error) as error:
         raise ImageError(f"{path} could not be read as NIfTI", "copy or convert the file again") from error
     while data.ndim > 3 and data.shape[-1] == 1:
         data = data[..., 0]
@@ -73,7 +76,7 @@ def read_mask(path: Path, image: Volume, image_path: Path) -> np.ndarray:
     """Reads the lesion mask of an image.
 
     Returns:
-        (I, J, K) uint8 of 0 and 1: every voxel above zero is lesion.
+        (I, J, K) uint8 of 0 and 1: values above one half are lesion.
 
     Raises:
         ImageError: as `read_volume`, and if shape or affine differ from the image's, or values are negative.
@@ -94,4 +97,4 @@ def read_mask(path: Path, image: Volume, image_path: Path) -> np.ndarray:
         )
     if mask.data.min() < 0:
         raise ImageError(f"{path} has the value {mask.data.min():g}", "give a mask of 0 and 1")
-    return (mask.data > 0).astype(np.uint8)
+    return (mask.data > 0.5).astype(np.uint8)
