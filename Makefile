@@ -12,6 +12,7 @@ JSDDPM := $(VENV)/bin/jsddpm
 READY := $(VENV)/.ready
 MODEL ?= Resources/Models/demo
 DATA ?= ../shared/data
+CACHE ?= cache/demo
 
 .PHONY: help setup demo test test-slow lint bench quality features template
 
@@ -60,3 +61,16 @@ lint: $(READY)
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
+# The slices of the demo model's own cases: what its test subjects and the training images are looked up in.
+$(CACHE)/cache.json: | $(READY)
+	$(JSDDPM) prepare $(DATA)/soop-axial $(DATA)/ms-volumes --pathology infarct --pathology ms --out $(CACHE)
+
+quality: $(READY) $(CACHE)/cache.json
+	$(RUN) -m jsddpm_core.evaluation.quality --model $(MODEL) --cache $(CACHE) --samples build/quality \
+		--out Testing/benchmarks/results/quality.json
+
+features: $(READY) $(CACHE)/cache.json
+	$(RUN) -m jsddpm_core.evaluation.encoder_training --cache $(CACHE) --out Resources/Features
+
+template: $(READY)
+	$(RUN) -m jsddpm_core.data.template $(DATA)/ms-volumes --out Resources/Templates

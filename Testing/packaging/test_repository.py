@@ -138,6 +138,7 @@ def test_each_link_of_the_readme_leads_somewhere() -> None:
 def command_line():
     """The commands of `jsddpm`, with the options of each."""
     import typer.main
+
     from jsddpm_core.cli import app
 
     group = typer.main.get_command(app)
