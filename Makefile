@@ -69,6 +69,9 @@ quality: $(READY) $(CACHE)/cache.json
 	$(RUN) -m jsddpm_core.evaluation.quality --model $(MODEL) --cache $(CACHE) --samples build/quality \
 		--out Testing/benchmarks/results/quality.json
 
+bench: $(READY)
+	$(RUN) Testing/benchmarks/bench.py --model $(MODEL)
+
 features: $(READY) $(CACHE)/cache.json
 	$(RUN) -m jsddpm_core.evaluation.encoder_training --cache $(CACHE) --out Resources/Features
 

@@ -123,6 +123,16 @@ def test_the_help_of_make_names_every_target() -> None:
     assert make_targets() - {"help", "setup"} == shown
 
 
+def test_each_program_that_make_runs_exists() -> None:
+    programs = re.findall(r"\$\(RUN\) (-m )?([\w./]+)", read("Makefile"))
+    assert programs
+    for module, name in programs:
+        if not module:
+            assert (PROJECT / name).is_file(), name
+        elif name.startswith("jsddpm_core"):
+            assert (PROJECT / name.replace(".", "/")).with_suffix(".py").is_file(), name
+
+
 def test_continuous_integration_runs_the_test_command_of_the_readme() -> None:
     script = PROJECT / ".ci" / "run"
     assert re.search(r"^exec make test$", script.read_text(encoding="utf-8"), re.MULTILINE)
