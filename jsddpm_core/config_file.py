@@ -64,7 +64,7 @@ def _explain(error: ValidationError, tree: Any, source: str) -> ConfigError:
     if first["type"] in {"enum", "literal_error"} and isinstance(given, str) and "'" in context["expected"]:
         known = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         return ConfigError(f"{source}: '{where}' is {given!r}", nearest(given, known))
-    shown = {dict: "a section", list: "a list"}.get(type(given), repr(given))
+    shown = "a section" if isinstance(given, dict) else "a list" if isinstance(given, list) else repr(given)
     if first["type"] == "model_type":
         return ConfigError(f"{source}: '{where}' is {shown}", "it should be a section of keys")
     return ConfigError(f"{source}: '{where}' is {shown}", said.replace("Input should", "it should", 1))
