@@ -20,7 +20,7 @@ help:
 	@echo "make demo       synthetic FLAIR slices with lesion masks, in demo-output/"
 	@echo "make test       the tests"
 	@echo "make test-slow  the tests that take minutes"
-	@echo "make lint       style, formatting and types"
+	@echo "make lint       style and formatting"
 	@echo "make quality    the demo bundle against real test subjects: README's quality table"
 	@echo "make features   the small encoder that the quality table's KID is measured with"
 	@echo "make bench      speed and memory: README's speed table"
@@ -59,7 +59,6 @@ test-slow: $(READY)
 lint: $(READY)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
-	$(RUN) -m mypy
 
 # The slices of the demo model's own cases: what its test subjects and the training images are looked up in.
 $(CACHE)/cache.json: | $(READY)

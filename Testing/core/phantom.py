@@ -44,6 +44,7 @@ class Phantom:
         anat.mkdir(parents=True, exist_ok=True)
         image = nibabel.Nifti1Image(self.flair, self.affine)
         image.header.set_xyzt_units("mm")
+        image.set_sform(self.affine, code=4)  # MNI152
         path = anat / f"{name}_FLAIR.nii.gz"
         nibabel.save(image, path)
         if mask:

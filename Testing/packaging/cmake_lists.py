@@ -26,9 +26,9 @@ def scripts_on_disk() -> list[str]:
 
 
 def resources_on_disk() -> list[str]:
-    """Configurations, model bundles and templates: what the core reads at run time, sorted."""
+    """Configurations, models, templates and the encoder of the measures: what the core reads at run time, sorted."""
     data = [path for path in _files(PROJECT / "jsddpm_core") if path.suffix != ".py"]
-    for folder in ("Models", "Templates"):
+    for folder in ("Features", "Models", "Templates"):
         data += _files(PROJECT / "Resources" / folder)
     return sorted(path.as_posix() for path in data)
 
