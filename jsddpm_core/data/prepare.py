@@ -13,14 +13,15 @@ import numpy as np
 from jsddpm_core.config import Config
 from jsddpm_core.data.cases import Case, discover
 from jsddpm_core.data.preprocess import Prepared, to_grid
-from jsddpm_core.data.registration import Alignment, align, in_template_space, similarity
-from jsddpm_core.data.slices import SliceCache, SliceCacheWriter, SliceRecord, file_digest, made_of
+from jsddpm_core.data.registration import Alignment, align, as_declared, in_template_space
+from jsddpm_core.data.slices import SliceCache, SliceCacheWriter, SliceRecord, made_of
 from jsddpm_core.data.split import assign_splits, read_split_file
 from jsddpm_core.data.template import default_template, load_template
 from jsddpm_core.data.volumes import Volume, read_mask, read_volume
 from jsddpm_core.errors import CaseError, ImageError, nearest
+from jsddpm_core.tensor_file import file_digest
 
-PROCESSING = 1  # raise it with every change that alters the slices: older caches are then rebuilt
+PROCESSING = 2  # raise it with every change that alters the slices: older caches are then rebuilt
 
 OnProgress = Callable[[int, int, str], None]  # done, total, name of the case
 
@@ -109,7 +110,7 @@ def _prepare_case(case: Case, config: Config, template: Callable[[], Volume]) ->
     if case.declared_free:
         mask = np.zeros(volume.data.shape, dtype=np.uint8)
     if in_template_space(case, volume):
-        alignment = Alignment(np.eye(4), similarity(volume, np.eye(4), template()), "header")
+        alignment = as_declared(volume, template(), case.image.name)
     else:
         alignment = align(volume, template(), case.image.name)
     return to_grid(volume, mask, config.data, case.image.name, alignment.matrix), alignment

@@ -5,16 +5,17 @@ People are averaged, not slices, and never fewer than three of them: a prior sho
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
+from jsddpm_core.config import Config
 from jsddpm_core.data.slices import SliceCache
-from jsddpm_core.errors import CacheError, OutputError
+from jsddpm_core.errors import CacheError
+from jsddpm_core.files import write_file
 
 LEAST_PEOPLE = 3
 KEY = "priors"
@@ -43,12 +44,12 @@ def _window(people: Sequence[set[str]], centre: int) -> range:
     )
 
 
-def build_priors(cache: SliceCache, bins: int) -> np.ndarray:
+def build_priors(cache: SliceCache, config: Config) -> np.ndarray:
     """The mean training slice of each position bin; a bin with fewer than three people borrows from its neighbours.
 
     Args:
         cache: the prepared slices; only those of the training split are used, and only their images.
-        bins: how many parts the grid's position range is divided into.
+        config: its `conditioning.bins` says how many parts the grid's position range is divided into.
 
     Returns:
         (bins, X, Y) float32 in [-1, 1].
@@ -56,6 +57,7 @@ def build_priors(cache: SliceCache, bins: int) -> np.ndarray:
     Raises:
         CacheError: if there are fewer than three people in the training split.
     """
+    bins = config.conditioning.bins
     lowest, highest = cache.grid.position_range_mm
     members: list[dict[str, list[int]]] = [{} for _ in range(bins)]
     for index in cache.indices("train"):
@@ -82,15 +84,8 @@ def save_priors(priors: np.ndarray, path: Path, cache: SliceCache) -> None:
     Raises:
         OutputError: if the file cannot be written.
     """
-    path = Path(path)
     said = {"cache": cache.digest, "bins": str(len(priors)), "space": cache.grid.space}
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, suffix=".partial") as folder:
-            partial = Path(folder) / path.name
-            save_file({KEY: np.ascontiguousarray(priors, dtype=np.float32)}, partial, metadata=said)
-            partial.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise OutputError(f"{path} cannot be written", "make room on the disk or choose another folder") from error
+    write_file(path, save({KEY: np.ascontiguousarray(priors, dtype=np.float32)}, metadata=said))
 
 
 def load_priors(path: Path, cache: SliceCache | None = None) -> np.ndarray:

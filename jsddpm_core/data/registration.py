@@ -19,10 +19,11 @@ from jsddpm_core.data.volumes import Volume
 from jsddpm_core.errors import ImageError
 
 LEAST_SIMILARITY = 0.35
+LEAST_DECLARED = 0.1
 GOOD_SIMILARITY = 0.5  # above it no second start is tried
 WORKING_SPACING_MM = 2.0
 MINIMUM_EXTENT_MM = 60.0
-SAMPLED_SHARES = [1.0, 0.5, 0.1]  # of the voxels at a quarter, at half and at full resolution
+SAMPLED_SHARES = [1.0, 0.3, 0.05]  # of the voxels at a quarter, at half and at full resolution
 LEAST_COMPARED = 1000  # voxels of the template
 BRAIN_MARGIN = 3  # voxels of the template around its brain that the scan is compared on
 
@@ -107,7 +108,7 @@ def _register(fixed: sitk.Image, moving: sitk.Image, brain: sitk.Image, start: s
     method.SetMetricFixedMask(brain)
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=2.0, minStep=1e-3, numberOfIterations=120, relaxationFactor=0.6, gradientMagnitudeTolerance=1e-6
+        learningRate=2.0, minStep=0.02, numberOfIterations=60, relaxationFactor=0.5, gradientMagnitudeTolerance=1e-6
     )
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetShrinkFactorsPerLevel([4, 2, 1])
@@ -142,6 +143,21 @@ def similarity(volume: Volume, to_template: np.ndarray, template: Volume) -> flo
         return 0.0
     top = np.percentile(moved[over], 99)
     return float(np.corrcoef(np.clip(moved[over], 0, top), expected[over])[0, 1])
+
+
+def as_declared(volume: Volume, template: Volume, name: str) -> Alignment:
+    """The identity, for an image that is said to be in template space, provided that it looks at all like it.
+
+    Raises:
+        ImageError: if it does not.
+    """
+    alike = similarity(volume, np.eye(4), template)
+    if alike < LEAST_DECLARED:
+        raise ImageError(
+            f"{name} says that it is in template space but does not look like it (similarity {alike:.2f})",
+            "correct its name or its sform code, so that it is aligned",
+        )
+    return Alignment(matrix=np.eye(4), similarity=alike, how="header")
 
 
 def align(volume: Volume, template: Volume, name: str) -> Alignment:

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,6 +22,8 @@ from pydantic import ValidationError
 
 from jsddpm_core.config import GridConfig
 from jsddpm_core.errors import CacheError, OutputError
+from jsddpm_core.files import make_folder, output_error, remove_empty
+from jsddpm_core.tensor_file import file_digest
 
 SCHEMA = 1
 MANIFEST = "cache.json"
@@ -53,12 +56,6 @@ class SliceRecord:
     mask_known: bool
     lesion_mm2: float
     dataset: str
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digest(tree: Any) -> str:
@@ -183,17 +180,16 @@ class SliceCacheWriter:
         self._files: dict[str, BinaryIO] = {}
         if self.folder.exists() and not self.replaceable:
             raise OutputError(f"{self.folder} exists and is no slice cache", "choose another folder")
+        self._made = make_folder(self.folder.parent)
         try:
             shutil.rmtree(self.partial, ignore_errors=True)
-            self.partial.mkdir(parents=True)
+            self.partial.mkdir()
             for name, dtype in ARRAYS.items():
                 self._files[name] = (self.partial / name).open("wb")
                 self._write_header(name, dtype)
         except OSError as error:
             self.discard()
-            raise OutputError(
-                f"{self.partial} cannot be written ({error.strerror})", "choose another folder"
-            ) from error
+            raise output_error(self.partial, error) from error
 
     @property
     def replaceable(self) -> bool:
@@ -226,9 +222,7 @@ class SliceCacheWriter:
                     raise ValueError(f"{name}: a slice has the shape {values.shape}, not {self.grid.shape[:2]}")
                 self._files[name].write(np.ascontiguousarray(values, dtype=dtype).tobytes())
         except OSError as error:
-            raise OutputError(
-                f"{self.partial} cannot be written ({error.strerror})", "make room on the disk"
-            ) from error
+            raise output_error(self.partial, error) from error
         self.records.append(record)
 
     def add_text(self, name: str, text: str) -> None:
@@ -241,8 +235,7 @@ class SliceCacheWriter:
             (self.partial / name).parent.mkdir(exist_ok=True)
             (self.partial / name).write_text(text, encoding="utf-8")
         except OSError as error:
-            said = f"{self.partial / name} cannot be written ({error.strerror})"
-            raise OutputError(said, "make room on the disk") from error
+            raise output_error(self.partial / name, error) from error
 
     def finish(self, made_of: Any, **more: Any) -> SliceCache:
         """Completes the cache and puts it in its place.
@@ -279,7 +272,7 @@ class SliceCacheWriter:
             self._put_in_place()
         except OSError as error:
             self.discard()
-            raise OutputError(f"{self.folder} cannot be written ({error.strerror})", "make room on the disk") from error
+            raise output_error(self.folder, error) from error
         return SliceCache.open(self.folder)
 
     def _put_in_place(self) -> None:
@@ -288,14 +281,21 @@ class SliceCacheWriter:
         shutil.rmtree(old, ignore_errors=True)
         if self.folder.exists():
             self.folder.replace(old)
-        self.partial.replace(self.folder)
+        try:
+            self.partial.replace(self.folder)
+        finally:
+            if old.exists() and not self.folder.exists():
+                old.replace(self.folder)
         shutil.rmtree(old, ignore_errors=True)
 
     def discard(self) -> None:
-        """Removes what was written."""
+        """Removes what was written and is not finished."""
         for file in self._files.values():
-            file.close()
+            with suppress(OSError):  # closing flushes, which a full disk refuses
+                file.close()
         shutil.rmtree(self.partial, ignore_errors=True)
+        if self._made is not None:
+            remove_empty(self._made)
 
     def __enter__(self) -> SliceCacheWriter:
         return self
