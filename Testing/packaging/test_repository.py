@@ -170,6 +170,15 @@ def test_each_jsddpm_command_that_is_shown_exists_with_its_options(document: str
         assert options <= command_line[command] | {"--help"}, f"{document}: jsddpm {command}"
 
 
+def test_each_configuration_that_the_readme_trains_with_can_be_used() -> None:
+    from jsddpm_core.config_file import load_config
+
+    shown = re.findall(r"^\s*jsddpm train (\w+)(.*)$", code_of("README.md"), re.MULTILINE)
+    assert shown
+    for name, rest in shown:
+        load_config(name, tuple(re.findall(r"--set (\S+)", rest)))
+
+
 # ---------------------------------------------------------------- package and versions
 
 
