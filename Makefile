@@ -14,17 +14,16 @@ MODEL ?= Resources/Models/demo
 DATA ?= ../shared/data
 CACHE ?= cache/demo
 
-.PHONY: help setup demo test test-slow lint bench quality features template
+.PHONY: help setup demo test lint bench quality features template
 
 help:
-	@echo "make demo       synthetic FLAIR slices with lesion masks, in demo-output/"
-	@echo "make test       the tests"
-	@echo "make test-slow  the tests that take minutes"
-	@echo "make lint       style and formatting"
-	@echo "make quality    the demo bundle against real test subjects: README's quality table"
-	@echo "make features   the small encoder that the quality table's KID is measured with"
-	@echo "make bench      speed and memory: README's speed table"
-	@echo "make template   the average FLAIR that native scans are aligned to"
+	@echo "make demo      synthetic FLAIR slices with lesion masks, in demo-output/"
+	@echo "make test      the tests"
+	@echo "make lint      style and formatting"
+	@echo "make quality   the demo bundle against real test subjects: README's quality table"
+	@echo "make features  the small encoder that the quality table's KID is measured with"
+	@echo "make bench     speed and memory: README's speed table"
+	@echo "make template  the average FLAIR that native scans are aligned to"
 
 setup: $(READY)
 
@@ -52,9 +51,6 @@ demo: $(READY)
 # Two test processes with one thread each: sums keep their order, and the processes do not fight over the cores.
 test: $(READY)
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -m "not slow"
-
-test-slow: $(READY)
-	$(RUN) -m pytest -m slow
 
 lint: $(READY)
 	$(RUN) -m ruff check .
