@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from jsddpm_core.data.cases import Case
 from jsddpm_core.data.preprocess import resample
@@ -59,6 +60,19 @@ def test_a_turned_and_shifted_scan_finds_back_within_two_millimetres(template: V
     rotation = found.matrix[:3, :3]
     assert np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-6)
     assert np.linalg.det(rotation) > 0
+
+
+def test_a_scan_with_its_skull_is_aligned_too(template: Volume) -> None:
+    brain = template.data > 0
+    away_mm = 2.0 * ndimage.distance_transform_edt(~ndimage.binary_closing(brain, iterations=3))
+    head = np.where((away_mm > 6) & (away_mm < 14), 170, np.where((away_mm > 0) & (away_mm <= 6), 25, template.data))
+    head[25:66, 20:90, :8] = 120  # the neck
+    noise = np.abs(np.random.default_rng(0).normal(0, 6, head.shape))
+    truth = rigid(8.0, (10.0, -15.0, 20.0))
+    scan = native_scan(Volume((head + noise).astype(np.float32), template.affine), truth)
+    found = align(scan, template, "head.nii.gz")
+    apart = np.linalg.norm(((found.matrix @ np.linalg.inv(truth) - np.eye(4)) @ AROUND_THE_BRAIN)[:3], axis=0)
+    assert apart.max() < 2.0
 
 
 def test_what_does_not_look_like_a_brain_is_refused_with_its_similarity(template: Volume) -> None:

@@ -79,7 +79,9 @@ def dataset_pathology(cases: Sequence[Case], config: Config, given: str | None, 
         return said.pop()
     if len(known) == 1:
         return known[0]
-    raise CaseError(f"{folder} does not say which pathology its lesions are", f"name one of {', '.join(known)}")
+    raise CaseError(
+        f"{folder} does not say which pathology its lesions are", f"name one of {', '.join(known)} (--pathology)"
+    )
 
 
 def _label(area: float, traced: bool, pathology: str, config: Config) -> str | None:

@@ -7,6 +7,7 @@ in it: the sessions of a person are averaged first, then the people, and the res
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from jsddpm_core.data.preprocess import foreground, resample, to_ras
 from jsddpm_core.data.registration import in_template_space
 from jsddpm_core.data.volumes import Volume, read_volume
 from jsddpm_core.errors import CaseError, ImageError, JsddpmError
+from jsddpm_core.files import make_folder, write_file
 
 NAME = "flair-mni152-2mm"
 SHAPE = (91, 109, 91)
@@ -99,9 +101,10 @@ def write_template(folder: Path, out: Path) -> Path:
 
     Raises:
         CaseError, ImageError: if there is nothing to average.
+        OutputError: if `out` cannot be written.
     """
     mean, people = average(discover(folder))
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     stored = np.round(mean * 150).clip(0, 255).astype(np.uint8)
     image = nib.Nifti1Image(stored, template_affine())
     image.set_sform(template_affine(), code=4)
@@ -109,7 +112,7 @@ def write_template(folder: Path, out: Path) -> Path:
     image.header.set_xyzt_units("mm")
     image.header["descrip"] = b"average FLAIR, MNI152, 2 mm"
     path = out / f"{NAME}.nii.gz"
-    path.write_bytes(_gzipped(image))
+    write_file(path, gzip.compress(image.to_bytes(), mtime=0))  # no time stamp: the same input gives the same file
     source = folder / "dataset_description.json"
     said = json.loads(source.read_text(encoding="utf-8")) if source.is_file() else {}
     attribution = {
@@ -120,15 +123,8 @@ def write_template(folder: Path, out: Path) -> Path:
         "license": said.get("License", "unknown"),
         "how_to_acknowledge": said.get("HowToAcknowledge", "unknown"),
     }
-    (out / f"{NAME}.json").write_text(json.dumps(attribution, indent=1) + "\n", encoding="utf-8")
+    write_file(out / f"{NAME}.json", (json.dumps(attribution, indent=1) + "\n").encode("utf-8"))
     return path
-
-
-def _gzipped(image: nib.Nifti1Image) -> bytes:
-    """The image's bytes, compressed without a time stamp: the same input gives the same file."""
-    import gzip
-
-    return gzip.compress(image.to_bytes(), mtime=0)
 
 
 def main(arguments: list[str] | None = None) -> int:
