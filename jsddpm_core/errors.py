@@ -61,4 +61,3 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1)
     return f"did you mean '{close[0]}'" if close else f"choose one of {', '.join(names)}"
-

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import lightning as L
 import numpy as np
+from lightning.pytorch.accelerators import CUDAAccelerator
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
@@ -71,7 +72,9 @@ def fit(
     priors: np.ndarray | None = None,
     on_progress: OnProgress | None = None,
 ) -> FitResult:
-    """Trains a model in a run folder: `checkpoints/`, `previews/`, `metrics.csv` and TensorBoard's events.
+    """Trains a model in a run folder: `checkpoints/`, `previews/`, and `logs/` as CSV and for TensorBoard.
+
+    Every start of a run logs into a folder of its own, named after its first step.
 
     Args:
         config: the whole configuration.
@@ -93,9 +96,14 @@ def fit(
             f"a batch of {config.training.batch_size} cannot be split over {ranks} processes",
             "set training.batch_size to a multiple of their number",
         )
+    if config.training.precision == "fp16" and not _has_gpu(accelerator):
+        raise TrainingError("training.precision = fp16 needs a GPU", "set training.precision=bf16 or fp32")
     last = out / "checkpoints" / "last.ckpt"
+    first_step = 0
     if resume:
-        _check_same_run(read_checkpoint(last).get("jsddpm", {}), config, cache, out)
+        checkpoint = read_checkpoint(last)
+        _check_same_run(checkpoint.get("jsddpm", {}), config, cache, out)
+        first_step = checkpoint["global_step"]
     elif last.exists():
         raise TrainingError(f"{out} holds a training run already", "add --resume or choose another folder")
     try:
@@ -143,7 +151,9 @@ def fit(
         max_epochs=config.training.epochs or -1,
         gradient_clip_val=config.training.gradient_clip,
         callbacks=callbacks,
-        logger=[CSVLogger(out, name="", version=""), TensorBoardLogger(out, name="tensorboard", version="")],
+        logger=[
+            kind(out, name="logs", version=f"from-step-{first_step:07d}") for kind in (CSVLogger, TensorBoardLogger)
+        ],
         plugins=[AtomicCheckpointIO()],
         use_distributed_sampler=False,
         check_val_every_n_epoch=config.training.validation_every,
@@ -157,6 +167,10 @@ def fit(
     trainer.fit(module, datamodule=Slices(cache, config, priors), ckpt_path=last if resume else None)
     finished = trainer.global_step >= len(batches)
     return FitResult(last, Path(best.best_model_path) if best.best_model_path else None, trainer.global_step, finished)
+
+
+def _has_gpu(accelerator: str) -> bool:
+    return accelerator in ("gpu", "cuda", "auto") and CUDAAccelerator.is_available()
 
 
 def _ranks(devices: int | str, nodes: int) -> int:

@@ -110,9 +110,12 @@ class JointDiffusion(L.LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         training = self.config.training
-        optimizer = torch.optim.AdamW(
-            self.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
-        )
+        # Decay would pull the log variances of the loss groups towards equal weights.
+        groups = [
+            {"params": list(self.network.parameters()), "weight_decay": training.weight_decay},
+            {"params": list(self.losses.parameters()), "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=training.learning_rate)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: learning_rate_factor(step, training, self.steps)
         )
