@@ -73,16 +73,16 @@ def run(arguments: Sequence[str]) -> int:
     """
     report = Reporter("--json" in arguments)
     try:
-        return app(list(arguments), standalone_mode=False) or 0
+        code = app(list(arguments), standalone_mode=False) or 0
+        # typer turns Ctrl-C into this exit code, in other releases into Abort.
+        return _interrupted(report) if code == INTERRUPTED else code
     except JsddpmError as error:
         report.error(error)
         return USAGE
     except _ClickError as error:
         return _usage(error, report)
     except (KeyboardInterrupt, typer.Abort):
-        report.event("interrupted")
-        say_error("interrupted; what was half-written has been removed.")
-        return INTERRUPTED
+        return _interrupted(report)
     except BrokenPipeError:
         # Whoever read our output has gone; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -106,6 +106,12 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # a second one must not break off the cleaning up
     raise KeyboardInterrupt
+
+
+def _interrupted(report: Reporter) -> int:
+    report.event("interrupted")
+    say_error("interrupted; what was half-written has been removed.")
+    return INTERRUPTED
 
 
 def _usage(error: Any, report: Reporter) -> int:

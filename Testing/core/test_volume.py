@@ -73,9 +73,9 @@ def test_the_sidecar_reports_each_slices_lesion_and_the_correlation(made: tuple[
     folder, sidecar = made
     mask = nibabel.load(folder / MASK).get_fdata()
     image = np.asanyarray(nibabel.load(folder / FLAIR).dataobj)
-    np.testing.assert_allclose(sidecar.volume.lesion_mm2, mask.sum(axis=(0, 1)) * 1.25**2)
+    np.testing.assert_allclose(sidecar.volume.slice_lesion_mm2, mask.sum(axis=(0, 1)) * 1.25**2)
     assert sidecar.volume.inter_slice_correlation == inter_slice_correlation(image)
-    assert sidecar.delivery.lesion_mm2 == pytest.approx(max(sidecar.volume.lesion_mm2))
+    assert sidecar.delivery.lesion_mm2 == pytest.approx(max(sidecar.volume.slice_lesion_mm2))
 
 
 def test_a_volume_that_is_not_as_asked_is_drawn_again_with_other_noise(warm: Synthesizer, tmp_path: Path) -> None:

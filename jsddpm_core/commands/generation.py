@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from jsddpm_core.bundle import Bundle, find_bundle, read_bundle
 from jsddpm_core.commands import options
 from jsddpm_core.commands.reporting import Reporter, summary
 from jsddpm_core.errors import ReproductionError, RequestError
-from jsddpm_core.generation.request import GenerateRequest, Shard, VolumeRequest, parse_request
+from jsddpm_core.generation.request import GenerateRequest, Shard, VolumeRequest, missing, parse_request
 
 ROWS_SHOWN = 24
 
@@ -204,20 +205,27 @@ def _request(task: str, wishes: dict[str, Any], file: Path | None) -> GenerateRe
     if file is not None:
         tree = _request_tree(file, task)
     tree |= {key: value for key, value in wishes.items() if value is not None}
-    for key, option in (("model", "--model"), ("pathology", "--pathology"), ("position_mm", "--position")):
-        if tree.get(key) is None and not (key == "position_mm" and task == "volume"):
-            raise RequestError(f"{option} is missing", "add it; see jsddpm models for what can be asked")
-    return parse_request(tree)
+    try:
+        return parse_request(tree)
+    except RequestError as error:
+        for key, option in (("model", "--model"), ("pathology", "--pathology"), ("position_mm", "--position")):
+            if error.message == missing(key):
+                raise RequestError(f"{option} is missing", "add it; see jsddpm models for what can be asked") from error
+        raise
 
 
 def _request_tree(file: Path, task: str) -> dict[str, Any]:
+    """A request file as it stands; what it leaves out may come from the options."""
     try:
-        read = parse_request(file.read_bytes())
+        tree = json.loads(file.read_bytes())
     except OSError as error:
         raise RequestError(f"the request {file} could not be read ({error.strerror})", "give a JSON file") from error
-    if read.task != task:
-        raise RequestError(f"{file} asks for the task '{read.task}', not '{task}'", "use the command of that task")
-    return read.model_dump()
+    except ValueError as error:
+        raise RequestError(f"the request {file} is not JSON", "mend it or give another file") from error
+    asked = tree.get("task") if isinstance(tree, dict) else None
+    if asked != task:
+        raise RequestError(f"{file} asks for the task '{asked}', not '{task}'", "use the command of that task")
+    return tree
 
 
 def _bundle_for(request: GenerateRequest | VolumeRequest) -> Bundle:

@@ -58,8 +58,8 @@ class Reporter:
 
     @contextmanager
     def progress(self) -> Iterator[None]:
-        """Shows bars with the time left while the block runs."""
-        if self.as_json:
+        """Shows bars with the time left while the block runs, on a terminal; a log file would fill up with them."""
+        if self.as_json or not sys.stderr.isatty():
             yield
             return
         columns = (
@@ -71,7 +71,7 @@ class Reporter:
             TextColumn("left"),
             TimeRemainingColumn(),
         )
-        with Bars(*columns, console=Console(stderr=True), transient=not sys.stderr.isatty()) as bars:
+        with Bars(*columns, console=Console(stderr=True)) as bars:
             self._bars = bars
             try:
                 yield

@@ -229,16 +229,22 @@ def parse_request(tree: dict[str, Any] | str | bytes) -> GenerateRequest | Volum
         raise explain(error) from error
 
 
+def missing(key: str) -> str:
+    """How it is said that a request lacks a key."""
+    return f"the request lacks '{key}'"
+
+
 def explain(error: ValidationError) -> RequestError:
     """One sentence for the first thing that is wrong with a request."""
-    problem: Any = error.errors()[0]
+    # A mistyped key often explains why another is missing, so it goes first.
+    problem: Any = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     loc = [str(part) for part in problem["loc"] if part not in ("generate", "volume")]
     where = ".".join(loc)
     if problem["type"] == "extra_forbidden":
         known = {*GenerateRequest.model_fields, *VolumeRequest.model_fields}
         return RequestError(f"unknown key '{where}' in the request", nearest(loc[-1], known))
     if problem["type"] == "missing":
-        return RequestError(f"the request lacks '{where}'", "add it")
+        return RequestError(missing(where), "add it")
     given = problem.get("input")
     shown = f"{where} = {given!r}" if isinstance(given, str | int | float | bool) else where or "the request"
     said = problem["msg"].removeprefix("Value error, ")

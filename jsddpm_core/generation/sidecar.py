@@ -88,12 +88,12 @@ class VolumeChecks(Strict):
     """How a volume hangs together.
 
     Attributes:
-        lesion_mm2: area of the mask in each slice.
+        slice_lesion_mm2: area of the mask in each slice.
         inter_slice_correlation: mean Pearson correlation of neighbouring slices inside the head; None for one slice.
         real_inter_slice_correlation: the same of the model's training volumes, where it had any.
     """
 
-    lesion_mm2: tuple[float, ...]
+    slice_lesion_mm2: tuple[float, ...]
     inter_slice_correlation: float | None
     real_inter_slice_correlation: float | None
 

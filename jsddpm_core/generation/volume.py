@@ -81,7 +81,7 @@ def draw_volume(synthesizer: Synthesizer, request: VolumeRequest, on_progress: O
             break
     areas = drawing.mask.sum(axis=(0, 1)) * manifest.grid.spacing_mm**2
     checks = VolumeChecks(
-        lesion_mm2=tuple(round(float(area), 4) for area in areas),
+        slice_lesion_mm2=tuple(round(float(area), 4) for area in areas),
         inter_slice_correlation=inter_slice_correlation(drawing.image, manifest.grid.intensity.background),
         real_inter_slice_correlation=manifest.training.inter_slice_correlation,
     )
