@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from data_fixtures import SMALL_DATA, SMALL_GRID, reoriented
 from phantom import HEAD_CENTRE_MM, Phantom, make_phantom
 
-from jsddpm_core.config import GridConfig
+from jsddpm_core.config import DataConfig, GridConfig
+from jsddpm_core.data.cases import discover
 from jsddpm_core.data.preprocess import Placement, Prepared, foreground, grid_affine, to_grid, to_native
-from jsddpm_core.data.volumes import Volume
+from jsddpm_core.data.template import load_template
+from jsddpm_core.data.volumes import Volume, read_mask, read_volume
 from jsddpm_core.errors import ImageError
 
 SHAPE, SPACING = (32, 38, 28), (5.0, 5.0, 5.0)
@@ -185,3 +189,32 @@ def test_empty_even_and_far_images_are_refused(head: Phantom) -> None:
     far[:3, 3] += 1000
     with pytest.raises(ImageError, match=r"far\.nii\.gz lies outside"):
         to_grid(Volume(head.flair, far), None, SMALL_DATA, "far.nii.gz")
+
+
+def test_a_real_slice_lands_at_its_level_with_its_lesion_whole(shared_data: Path) -> None:
+    case = next(case for case in discover(shared_data / "soop-axial") if case.name == "soop-axial/sub-0003")
+    volume = read_volume(case.image)
+    lesion = read_mask(case.mask, volume, case.image)
+    placed = to_grid(volume, lesion, DataConfig(), case.image.name)
+    assert placed.image.shape == (160, 160, 1)
+    assert placed.placement.grid_affine[2, 3] == 18.0
+    assert lesion.sum() == int(case.row["lesion_px"])
+    assert placed.mask.sum() * 1.25**2 == pytest.approx(lesion.sum(), rel=0.03)
+    back = to_native(placed.mask, placed.placement) > 0.5
+    assert 2 * (back & (lesion > 0)).sum() / (back.sum() + lesion.sum()) > 0.95
+    returned = placed.placement.intensity.invert(to_native(placed.image, placed.placement, outside=-1.0))
+    assert np.corrcoef(returned[volume.data > 0], volume.data[volume.data > 0])[0, 1] > 0.98
+
+
+def test_the_grid_shows_the_whole_brain_of_the_template() -> None:
+    """The first slice lies below the cerebellum's top and the last just under the vertex; nothing is cut in plane."""
+    grid = GridConfig()
+    lowest, highest = grid.position_range_mm
+    assert (lowest, highest) == (-32.0, 69.25)
+    assert 18.0 in [grid.origin_mm[2] + index * grid.spacing_mm for index in range(grid.shape[2])]
+    template = load_template()
+    placed = to_grid(template, None, DataConfig(), "template.nii.gz")
+    assert not placed.brain[[0, -1]].any()
+    assert not placed.brain[:, [0, -1]].any()
+    whole = (template.data > 0).sum() * 2.0**3
+    assert placed.brain.sum() * 1.25**3 == pytest.approx(whole, rel=0.03)
