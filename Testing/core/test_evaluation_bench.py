@@ -1,0 +1,56 @@
+"""The benchmark's table: what it says when something is missing, and by how much a figure falls short."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def as_markdown():
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        from bench_table import as_markdown
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+    return as_markdown
+
+
+def result(seconds: float, slice_seconds: float, **more: object) -> dict:
+    times = {"seconds": seconds, "cpu_seconds": 2 * seconds}
+    whole = {"seconds": slice_seconds, "cpu_seconds": 2 * slice_seconds}
+    return {"evaluation": times, "slice": whole, "steps": 300, "steps_run": 5, "memory_gb": 0.9} | more
+
+
+def results(**more: object) -> dict:
+    machine = {"processor": "Some CPU", "threads": 2, "torch": "2.13", "python": "3.11"}
+    candidates = {
+        "peer slim-diff": result(2.0, 600.0),
+        "fast, fp32": result(0.06, 1.2, gflop=6.0),
+        "paper, fp32": result(1.5, 600.0, gflop=120.0),
+    }
+    first = {"total": 6.0, "memory_gb": 1.8}
+    whole = {"machine": machine, "convolution_peak_gflops": {"fp32": 200.0}, "candidates": candidates}
+    return whole | {"first_slice": first, "short": False} | more
+
+
+def test_the_table_says_what_was_reached_and_by_how_much_the_rest_falls_short(as_markdown):
+    text = as_markdown(results())
+    assert "| fast, fp32 | 0.060 | 0.120 | 6.0 | 50% | 300 (from 5) | 1.2 | 2.4 | 0.90 GB |" in text
+    assert "1.33x (asked: at least 1.7x; falls short by 0.37x)" in text
+    assert "500x (asked: at least 200x; reached)" in text
+    assert "6 s (asked: at most 10 s; reached)" in text
+    assert "1.8 GB (asked: at most 1.5 GB; falls short by 0.3 GB)" in text
+
+
+def test_a_peer_that_could_not_be_had_is_said_to_be_missing_and_not_compared(as_markdown):
+    candidates = results()["candidates"] | {"peer slim-diff": {"missing": "no network"}}
+    text = as_markdown(results(candidates=candidates, first_slice={"missing": "there is no bundle to load"}))
+    assert "not measured: no network" in text
+    assert "could not be measured" in text
+    assert "there is no bundle to load" in text
+    assert "against the peer" not in text
