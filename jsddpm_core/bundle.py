@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import ValidationError
@@ -44,7 +44,7 @@ class Bundle:
     folder: Path
     digest: str
 
-    def weights(self, component: str = DENOISER) -> dict[str, np.ndarray]:
+    def weights(self, component: Literal["denoiser", "priors"] = DENOISER) -> dict[str, np.ndarray]:
         """The tensors of a component as float16 or float32, checked against its digest and for non-finite values.
 
         Raises:

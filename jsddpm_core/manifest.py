@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -26,9 +26,9 @@ from jsddpm_core.config import (
     TrainingConfig,
 )
 
-SCHEMA_VERSION = 1
-DENOISER = "denoiser"
-PRIORS = "priors"
+SCHEMA_VERSION: Final = 1
+DENOISER: Final = "denoiser"
+PRIORS: Final = "priors"
 
 
 class IntensityMapping(Strict):

@@ -212,6 +212,23 @@ def test_the_averaged_weights_are_what_is_exported() -> None:
     assert float(weights["a"]) == 1
 
 
+def test_a_training_that_was_interrupted_counts_as_interrupted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = pytest.importorskip("jsddpm_core.training.fit", reason="training needs the extra 'train'")
+
+    def stopped(*_given: object, **_more: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            sys.exit(1)  # what Lightning does after its orderly end
+
+    monkeypatch.setattr(fit, "fit", stopped)
+    monkeypatch.setattr("jsddpm_core.commands.training._cache_and_priors", lambda *_given: (None, None))
+    assert run(["train", "fast", "--cache", str(tmp_path), "--out", str(tmp_path / "run")]) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
 # ---------------------------------------------------------------- help, usage, faults
 
 

@@ -13,6 +13,7 @@ import torch
 from generation_fixtures import write_small_bundle
 from PIL import Image
 
+from jsddpm_core.diffusion.noise import NoiseKey
 from jsddpm_core.errors import OutputError, RequestError
 from jsddpm_core.generation.delivery import check_delivery
 from jsddpm_core.generation.generate import RunReport, generate
@@ -279,6 +280,15 @@ def test_a_request_that_the_model_cannot_serve_makes_no_folder(warm: Synthesizer
     with pytest.raises(RequestError):
         generate(warm, request(warm, position_mm=60.0), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_images_stay_in_their_range_even_if_the_model_does_not_clip(tmp_path: Path) -> None:
+    bundle = write_small_bundle(tmp_path / "wild", "diffusion.clip=false", "sampling.steps=1")
+    loose = Synthesizer(bundle, "cpu")
+    loose.network.register_forward_hook(lambda _module, _given, out: 50 * out)
+    drawing = loose.draw(request(loose), [18.0], [NoiseKey(0, 0)])[0]
+    assert drawing.channels.min() == -1
+    assert drawing.channels.max() == 1
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")

@@ -162,7 +162,7 @@ def generate(
             on_sidecar(sample.index, sidecar)
 
     try:
-        with thread_count(request.threads):
+        with thread_count(request.threads or 1):
             draw_samples(synthesizer, request, missing, keep, on_progress, done=report.resumed)
         write_overview(out, manifest)
     finally:

@@ -159,6 +159,7 @@ def load_result(folder: Path, sidecar: Sidecar) -> tuple[np.ndarray, np.ndarray]
     image_name = next(ending for ending in sidecar.files if not ending.endswith("mask"))
     mask_name = next(ending for ending in sidecar.files if ending.endswith("mask"))
     image, mask = (
-        np.asanyarray(nibabel.load(folder / sidecar.files[ending].name).dataobj) for ending in (image_name, mask_name)
+        np.asanyarray(nibabel.Nifti1Image.from_filename(folder / sidecar.files[ending].name).dataobj)
+        for ending in (image_name, mask_name)
     )
     return image, mask > 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
@@ -11,7 +11,7 @@ from jsddpm_core.config import GridName, SamplerName, SamplingConfig, Strict
 from jsddpm_core.errors import RequestError, nearest
 from jsddpm_core.manifest import BundlePathology, Manifest
 
-REQUEST_VERSION = 1
+REQUEST_VERSION: Final = 1
 POSITION_TOLERANCE_MM = 0.01
 """Positions are typed by hand with two decimals; a range's end must be reachable."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from pydantic import Field, ValidationError
@@ -15,7 +15,7 @@ from jsddpm_core.errors import ReproductionError
 from jsddpm_core.generation.delivery import Delivery
 from jsddpm_core.generation.request import Request
 
-SIDECAR_VERSION = 1
+SIDECAR_VERSION: Final = 1
 NOTICE = "Synthetic: made by a generative model, not the image of a patient, not for clinical use."
 
 

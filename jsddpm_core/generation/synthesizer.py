@@ -108,8 +108,8 @@ class Synthesizer:
         denoise = self._guided(denoiser, sampling, self._condition(request, positions_mm))
         with _deterministic(request.deterministic and self.device.type != "cpu"):
             x0 = sampler_of(sampling)(denoise, noise.initial(), grid, noise, None, on_step)
-        x0 = denoiser.clip(x0).float().cpu().numpy()
-        return [Drawing(channels, manifest.channels) for channels in x0[:asked]]
+        drawn = x0[:asked].float().cpu().numpy()
+        return [Drawing(_in_range(channels, manifest.channels), manifest.channels) for channels in drawn]
 
     @staticmethod
     def _guided(denoiser: Denoiser, sampling: SamplingConfig, condition: Condition):
@@ -129,6 +129,14 @@ class Synthesizer:
             prior = self.priors[bins][:, None].to(self.device)
         pathology = torch.full((len(positions_mm),), names.index(request.pathology))
         return Condition(position.to(self.device), pathology.to(self.device), prior)
+
+
+def _in_range(channels: np.ndarray, table: Sequence[Channel]) -> np.ndarray:
+    """Each channel clipped to its range, whether or not the model clips on its way."""
+    bounds = [channel.range or (-np.inf, np.inf) for channel in table]
+    low, high = (np.array([pair[side] for pair in bounds], np.float32) for side in (0, 1))
+    axes = (-1, *[1] * (channels.ndim - 1))
+    return np.clip(channels, low.reshape(axes), high.reshape(axes))
 
 
 def resolve_device(name: str) -> torch.device:

@@ -34,7 +34,7 @@ def load_denoiser_network(bundle: Bundle, device: torch.device | str = "cpu") ->
     network.load_state_dict(weights)
     network.eval().requires_grad_(False)
     if bundle.manifest.network.spatial_dims == 2:
-        network.to(memory_format=torch.channels_last)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.to(device)
 
 
