@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from jsddpm_core.data import registration
 from jsddpm_core.data.cases import Case
 from jsddpm_core.data.preprocess import resample
 from jsddpm_core.data.registration import Alignment, align, as_declared, in_template_space, similarity
@@ -48,13 +49,13 @@ def native_scan(template: Volume, to_template: np.ndarray) -> Volume:
     return Volume(resample(template.data, back, shape, "linear"), affine)
 
 
-def test_a_turned_and_shifted_scan_finds_back_within_two_millimetres(template: Volume) -> None:
+def test_a_turned_and_shifted_scan_finds_back_within_half_a_millimetre(template: Volume) -> None:
     truth = rigid(9.0, (12.0, -20.0, 25.0))
     scan = native_scan(template, truth)
     before = similarity(scan, np.eye(4), template)
     found = align(scan, template, "scan.nii.gz")
     apart = np.linalg.norm(((found.matrix @ np.linalg.inv(truth) - np.eye(4)) @ AROUND_THE_BRAIN)[:3], axis=0)
-    assert apart.max() < 2.0
+    assert apart.max() < 0.5
     assert found.how == "rigid"
     assert found.similarity > max(0.9, before + 0.3)
     rotation = found.matrix[:3, :3]
@@ -75,7 +76,10 @@ def test_a_scan_with_its_skull_is_aligned_too(template: Volume) -> None:
     assert apart.max() < 2.0
 
 
-def test_what_does_not_look_like_a_brain_is_refused_with_its_similarity(template: Volume) -> None:
+def test_what_does_not_look_like_a_brain_is_refused_with_its_similarity(
+    template: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registration, "SAMPLED_SHARES", [0.3, 0.05, 0.01])  # a search in vain may be a quick one
     values = np.zeros((60, 60, 60), np.float32)
     values[:30] = np.random.default_rng(0).random((30, 60, 60))
     affine = np.diag([3.0, 3.0, 3.0, 1.0])

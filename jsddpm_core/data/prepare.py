@@ -21,7 +21,7 @@ from jsddpm_core.data.volumes import Volume, read_mask, read_volume
 from jsddpm_core.errors import CaseError, ImageError, nearest
 from jsddpm_core.tensor_file import file_digest
 
-PROCESSING = 2  # raise it with every change that alters the slices: older caches are then rebuilt
+PROCESSING = 3  # raise it with every change that alters the slices: older caches are then rebuilt
 
 OnProgress = Callable[[int, int, str], None]  # done, total, name of the case
 

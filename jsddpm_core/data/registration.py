@@ -1,4 +1,7 @@
-"""Rigid alignment of native scans to the template, by mutual information (SimpleITK).
+"""Rigid alignment of native scans to the template, by correlation (SimpleITK).
+
+Scan and template are both FLAIR, so correlation serves; it has one clear optimum where mutual information of so few
+coarse voxels is flat, and puts two sessions of a person within a millimetre of each other.
 
 A scan in template space needs none; a scan that neither is there nor can be brought there is refused, with the measured
 similarity. Transforms are plain 4 x 4 matrices between RAS spaces, kept as JSON.
@@ -23,7 +26,7 @@ LEAST_DECLARED = 0.1
 GOOD_SIMILARITY = 0.5  # above it no second start is tried
 WORKING_SPACING_MM = 2.0
 MINIMUM_EXTENT_MM = 60.0
-SAMPLED_SHARES = [1.0, 0.3, 0.05]  # of the voxels at a quarter, at half and at full resolution
+SAMPLED_SHARES = [1.0, 0.5, 0.1]  # of the voxels at a quarter, at half and at full resolution
 LEAST_COMPARED = 1000  # voxels of the template
 BRAIN_MARGIN = 3  # voxels of the template around its brain that the scan is compared on
 
@@ -102,13 +105,13 @@ def _matrix(transform: sitk.Euler3DTransform) -> np.ndarray:
 def _register(fixed: sitk.Image, moving: sitk.Image, brain: sitk.Image, start: sitk.Transform) -> sitk.Euler3DTransform:
     method = sitk.ImageRegistrationMethod()
     method.SetNumberOfThreads(1)  # sums in one order: the same transform on every machine
-    method.SetMetricAsMattesMutualInformation(numberOfHistogramBins=32)
+    method.SetMetricAsCorrelation()
     method.SetMetricSamplingStrategy(method.REGULAR)
     method.SetMetricSamplingPercentagePerLevel(SAMPLED_SHARES, seed=1)
     method.SetMetricFixedMask(brain)
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=2.0, minStep=0.02, numberOfIterations=60, relaxationFactor=0.5, gradientMagnitudeTolerance=1e-6
+        learningRate=2.0, minStep=0.01, numberOfIterations=100, relaxationFactor=0.7, gradientMagnitudeTolerance=1e-8
     )
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetShrinkFactorsPerLevel([4, 2, 1])
