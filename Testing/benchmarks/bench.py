@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -25,11 +26,14 @@ PROJECT = HERE.parents[1]
 PATIENCE_S = 1800
 
 
-def probe(script: str, *arguments: object) -> dict[str, Any]:
+def probe(threads: int, script: str, *arguments: object) -> dict[str, Any]:
     """One line of JSON from a measuring process; `{"missing": why}` where it failed."""
     command = [sys.executable, str(HERE / script), *(str(argument) for argument in arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False, cwd=PROJECT)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=PATIENCE_S, check=False, cwd=PROJECT, env=environment
+        )
     except subprocess.TimeoutExpired:
         return {"missing": f"no result after {PATIENCE_S} s"}
     if done.returncode != 0:
@@ -80,11 +84,13 @@ def main() -> int:
     """Measures and writes `results/bench.json` and `results/bench.md`."""
     parser = argparse.ArgumentParser(description="Speed and memory beside the published peer.")
     parser.add_argument("--short", action="store_true", help="one round with few repeats")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of every measuring process")
     parser.add_argument("--model", type=Path, default=PROJECT / "Resources/Models/demo", help="for the first slice")
     parser.add_argument("--peer", type=Path, default=PROJECT / "build/peer", help="folder for the peer's wheel")
     parser.add_argument("--out", type=Path, default=HERE / "results")
     chosen = parser.parse_args()
 
+    torch.set_num_threads(chosen.threads)
     bf16 = has_fast_bf16()
     missing = install_peer(chosen.peer)
     peer_arguments = ("probe_peer.py", chosen.peer.resolve(), 2 if chosen.short else 5)
@@ -96,18 +102,18 @@ def main() -> int:
                 rounds[name].append({"missing": missing})
                 continue
             print(f"round {number + 1}: {name}", file=sys.stderr)
-            rounds[name].append(probe(str(arguments[0]), *arguments[1:]))
+            rounds[name].append(probe(chosen.threads, str(arguments[0]), *arguments[1:]))
     print("convolution peak, first slice", file=sys.stderr)
     peaks = {"fp32": convolution_peak(torch.float32)}
     if bf16:
         peaks["bf16"] = convolution_peak(torch.bfloat16)
     first = {"missing": "there is no bundle to load"}
     if (chosen.model / "bundle.json").is_file():
-        first = probe("probe_first_slice.py", chosen.model.resolve())
+        first = probe(chosen.threads, "probe_first_slice.py", chosen.model.resolve())
     results = {
         "machine": {
             "processor": processor_name(),
-            "threads": torch.get_num_threads(),
+            "threads": chosen.threads,
             "system": platform.system(),
             "python": platform.python_version(),
             "torch": torch.__version__,

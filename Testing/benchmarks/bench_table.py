@@ -14,8 +14,9 @@ def as_markdown(results: dict[str, Any]) -> str:
     """Machine, table and targets."""
     machine, peaks = results["machine"], results["convolution_peak_gflops"]
     peak = ", ".join(f"{value:.0f} GFLOP/s in {name}" for name, value in peaks.items())
+    threads = "1 thread" if machine["threads"] == 1 else f"{machine['threads']} threads"
     lines = [
-        f"{machine['processor']}, {machine['threads']} threads, torch {machine['torch']}, "
+        f"{machine['processor']}, {threads}, torch {machine['torch']}, "
         f"Python {machine['python']}. Convolution peak as measured: {peak}."
         + (" One short round." if results["short"] else ""),
         "",

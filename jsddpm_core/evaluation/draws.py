@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import queue
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,10 @@ def first_draw(synthesizer: Synthesizer, request: Request, seed: int) -> np.ndar
 def draw_file(folder: Path, request: Request) -> Path:
     """Where a request's array lies."""
     return folder / f"{request.name}.npy"
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.partial.npy")
 
 
 def load_draws(folder: Path, requests: Sequence[Request]) -> np.ndarray:
@@ -122,9 +127,11 @@ def draw_all(
                 on_progress(done, total)
     finally:
         for process in processes:
-            process.terminate()
-        for process in processes:
-            process.join()
+            if process.pid is not None:
+                process.terminate()
+                process.join()
+        for request in missing:
+            _partial(draw_file(folder, request)).unlink(missing_ok=True)
 
 
 def _claim(folder: Path, record: dict[str, Any]) -> None:
@@ -148,11 +155,12 @@ def _claim(folder: Path, record: dict[str, Any]) -> None:
 def _work(model: str, requests: Sequence[Request], folder: str, seed: int, said: Any) -> None:
     """One worker: tells None for each finished draw, or a sentence on failure."""
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's: it ends the workers
     try:
         synthesizer = Synthesizer(read_bundle(Path(model)), "cpu")
         for request in requests:
             path = draw_file(Path(folder), request)
-            partial = path.with_name(f"{path.stem}.partial.npy")
+            partial = _partial(path)
             np.save(partial, first_draw(synthesizer, request, seed), allow_pickle=False)
             partial.replace(path)
             said.put(None)
