@@ -229,6 +229,19 @@ def test_a_training_that_was_interrupted_counts_as_interrupted(
     assert "interrupted" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("rank", "speaks"), [("0", True), ("1", False)])
+def test_of_many_training_processes_the_first_speaks(
+    rank: str, speaks: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = pytest.importorskip("jsddpm_core.training.fit", reason="training needs the extra 'train'")
+    result = fit.FitResult(last=tmp_path / "last.ckpt", best=None, steps=3, finished=True)
+    monkeypatch.setattr(fit, "fit", lambda *_given, **_more: result)
+    monkeypatch.setattr("jsddpm_core.commands.training._cache_and_priors", lambda *_given: (None, None))
+    monkeypatch.setenv("LOCAL_RANK", rank)
+    assert run(["train", "fast", "--cache", str(tmp_path), "--out", str(tmp_path / "run"), "--json"]) == 0
+    assert bool(capsys.readouterr().out) is speaks
+
+
 # ---------------------------------------------------------------- help, usage, faults
 
 

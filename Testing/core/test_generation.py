@@ -307,6 +307,8 @@ def test_the_overview_outlines_the_lesion_and_keeps_to_the_radiological_conventi
     rows, columns = np.nonzero(red)
     assert columns.max() < picture.shape[1] / 2, "the patient's right is at the viewer's left"
     assert rows.max() < picture.shape[0] / 2, "the front is at the top"
+    inside = picture[rows.min() + 4 : rows.max() - 3, columns.min() + 4 : columns.max() - 3]
+    assert inside.min() > 230, "the outline lies around the lesion"
     runs = red[(rows.min() + rows.max()) // 2]
     assert runs.sum() in range(4, 9), "two strokes of two to four pixels cross the middle of the lesion"
 

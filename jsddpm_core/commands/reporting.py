@@ -24,10 +24,14 @@ class Reporter:
     """Speaks for a command: results go to standard output, progress and errors to standard error.
 
     With `as_json`, every line of standard output is one object whose `event` says what it is.
+
+    Args:
+        as_json: whether for a program.
+        silent: whether another process of the same job speaks for it.
     """
 
-    def __init__(self, as_json: bool = False) -> None:
-        self.as_json = as_json
+    def __init__(self, as_json: bool = False, silent: bool = False) -> None:
+        self.as_json, self.silent = as_json, silent
         self._bars: Bars | None = None
         self._tasks: dict[str, Any] = {}
         self._started: dict[str, tuple[float, float]] = {}
@@ -35,18 +39,18 @@ class Reporter:
 
     def event(self, name: str, /, **values: Any) -> None:
         """One JSON line; nothing for people."""
-        if self.as_json:
+        if self.as_json and not self.silent:
             sys.stdout.write(json.dumps({"event": name, **values}, ensure_ascii=False) + "\n")
             sys.stdout.flush()
 
     def line(self, text: str) -> None:
         """A sentence for people."""
-        if not self.as_json:
+        if not (self.as_json or self.silent):
             Console().print(text, markup=False, highlight=False, soft_wrap=True)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """A table for people."""
-        if self.as_json:
+        if self.as_json or self.silent:
             return
         table = Table(title=title, title_justify="left")
         for number, column in enumerate(columns):
@@ -59,7 +63,7 @@ class Reporter:
     @contextmanager
     def progress(self) -> Iterator[None]:
         """Shows bars with the time left while the block runs, on a terminal; a log file would fill up with them."""
-        if self.as_json or not sys.stderr.isatty():
+        if self.as_json or self.silent or not sys.stderr.isatty():
             yield
             return
         columns = (

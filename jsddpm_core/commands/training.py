@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from jsddpm_core.commands import options
 from jsddpm_core.commands.reporting import Reporter
 from jsddpm_core.errors import CaseError, TrainingError
 from jsddpm_core.progress import Progress
+
+_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 
 Cache = Annotated[Path, typer.Option("--cache", help="Slice cache made by jsddpm prepare.")]
 
@@ -84,7 +87,8 @@ def train(
     as_json: options.AsJson = False,
 ) -> None:
     """Trains a model; stop it at any time and go on with --resume."""
-    report = Reporter(as_json)
+    # Of many processes (torchrun, SLURM, Lightning's own), the first speaks for all.
+    report = Reporter(as_json, silent=any(os.environ.get(name, "0") != "0" for name in _RANKS))
 
     from jsddpm_core.config_file import load_config
 
