@@ -12,7 +12,7 @@ from training_fixtures import a_small_config, write_small_cache
 from jsddpm_core.data.slices import SliceCache
 from jsddpm_core.errors import CacheError
 from jsddpm_core.training.batches import EpochSteps, TrainingBatches, slice_tensors, toss
-from jsddpm_core.training.pools import SlicePools
+from jsddpm_core.training.pools import SlicePools, with_seen_pathologies
 
 
 @pytest.fixture(scope="module")
@@ -111,10 +111,15 @@ def test_an_unknown_mask_is_marked_so(cache: SliceCache) -> None:
 
 def test_epochs_walk_through_all_steps_once(cache: SliceCache) -> None:
     batches = TrainingBatches(cache, a_small_config("training.max_steps=8"))
-    walk = EpochSteps(batches)
-    seen = []
-    for epoch in range(3):
-        walk.set_epoch(epoch)
+    seen: list[int] = []
+    walk = EpochSteps(batches, lambda: len(seen))
+    for _ in range(3):
         seen += list(walk)
     assert batches.steps_per_epoch == 3
     assert seen == list(range(8))
+
+
+def test_a_pathology_that_no_training_slice_shows_is_left_out_of_the_model(cache: SliceCache) -> None:
+    config = a_small_config()
+    assert [pathology.name for pathology in config.pathologies] == ["none", "infarct", "ms"]
+    assert [pathology.name for pathology in with_seen_pathologies(config, cache).pathologies] == ["none", "infarct"]

@@ -26,6 +26,7 @@ from jsddpm_core.manifest import Licence, Source
 from jsddpm_core.training.export import export_run
 from jsddpm_core.training.fit import fit
 from jsddpm_core.training.module import JointDiffusion
+from jsddpm_core.training.pools import with_seen_pathologies
 from jsddpm_core.training.validation import HeldOutBatches
 
 BASE = (
@@ -118,7 +119,7 @@ def trained(config: Config, checkpoint: Path) -> JointDiffusion:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_it_trains_is_exported_and_samples(variant: str, cache: SliceCache, tmp_path: Path) -> None:
-    config = load_config("fast", (*BASE, *VARIANTS[variant]))
+    config = with_seen_pathologies(load_config("fast", (*BASE, *VARIANTS[variant])), cache)
     priors = build_priors(cache, config) if config.conditioning.prior.kind != "none" else None
     torch.manual_seed(0)
     fresh = held_out_loss(JointDiffusion(config, 50), cache, priors)

@@ -6,7 +6,7 @@ So a resumed run sees what an uninterrupted one would have seen, and n ranks tog
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -168,17 +168,23 @@ class TrainingBatches(Dataset[Batch]):
 
 
 class EpochSteps(Sampler[int]):
-    """The step numbers of one epoch; Lightning tells which epoch it is through `set_epoch`."""
+    """The step numbers of the epoch that begins.
 
-    def __init__(self, batches: TrainingBatches) -> None:
-        self.steps, self.per_epoch, self.epoch = len(batches), batches.steps_per_epoch, 0
+    They follow from the optimiser steps that are done, not from Lightning's count of epochs, which a resumed run
+    counts on before its first step.
 
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
+    Args:
+        batches: of the run.
+        steps_done: asked whenever an epoch begins.
+    """
+
+    def __init__(self, batches: TrainingBatches, steps_done: Callable[[], int]) -> None:
+        self.steps, self.per_epoch, self.steps_done = len(batches), batches.steps_per_epoch, steps_done
 
     def __iter__(self) -> Iterator[int]:
-        first = self.epoch * self.per_epoch
-        return iter(range(first, min(first + self.per_epoch, self.steps)))
+        first = self.steps_done()
+        end = (first // self.per_epoch + 1) * self.per_epoch
+        return iter(range(first, min(end, self.steps)))
 
     def __len__(self) -> int:
         return min(self.per_epoch, self.steps)

@@ -21,6 +21,7 @@ from jsddpm_core.training.batches import EpochSteps, TrainingBatches
 from jsddpm_core.training.callbacks import OnProgress, Previews, Progress, RunRecord
 from jsddpm_core.training.checkpoint import AtomicCheckpointIO, read_checkpoint
 from jsddpm_core.training.module import JointDiffusion
+from jsddpm_core.training.pools import with_seen_pathologies
 from jsddpm_core.training.validation import HeldOutBatches, spread
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
@@ -48,7 +49,7 @@ class Slices(L.LightningDataModule):
         batches = TrainingBatches(
             self.cache, self.config, self.trainer.global_rank, self.trainer.world_size, self.priors
         )
-        return DataLoader(batches, batch_size=None, sampler=EpochSteps(batches))
+        return DataLoader(batches, batch_size=None, sampler=EpochSteps(batches, lambda: self.trainer.global_step))
 
     def val_dataloader(self) -> list[DataLoader]:
         held_out = self.cache.indices("validation")
@@ -77,7 +78,7 @@ def fit(
     Every start of a run logs into a folder of its own, named after its first step.
 
     Args:
-        config: the whole configuration.
+        config: the whole configuration; pathologies that no training slice shows are left out.
         cache: the prepared slices.
         out: the run folder.
         resume: go on from the last complete checkpoint, with the result of an uninterrupted run.
@@ -91,6 +92,7 @@ def fit(
         TrainingError: if the folder holds a run already, or another run than the one to resume.
         OutputError: if the folder cannot be written.
     """
+    config = with_seen_pathologies(config, cache)
     if config.training.batch_size % (ranks := _ranks(devices, nodes)):
         raise TrainingError(
             f"a batch of {config.training.batch_size} cannot be split over {ranks} processes",

@@ -9,6 +9,22 @@ from jsddpm_core.data.slices import SliceCache
 from jsddpm_core.errors import CacheError
 
 
+def with_seen_pathologies(config: Config, cache: SliceCache) -> Config:
+    """The configuration without the pathologies that no training slice shows: a model of them would be a promise.
+
+    Raises:
+        CacheError: if the training slices show none of them.
+    """
+    seen = {cache.records[index].pathology for index in cache.indices("train")}
+    kept = tuple(pathology for pathology in config.pathologies if pathology.name in seen)
+    if not kept:
+        raise CacheError(
+            f"no training slice of {cache.folder} is known to show or to lack a lesion",
+            "prepare cases with masks, or name their pathology",
+        )
+    return config.model_copy(update={"pathologies": kept})
+
+
 class SlicePools:
     """The training slices of a cache, one pool for each lesional pathology and one for all others.
 
