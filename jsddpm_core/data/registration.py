@@ -1,7 +1,7 @@
 """Rigid alignment of native scans to the template, by correlation (SimpleITK).
 
 Scan and template are both FLAIR, so correlation serves; it has one clear optimum where mutual information of so few
-coarse voxels is flat, and puts two sessions of a person within a millimetre of each other.
+coarse voxels is flat, and puts two sessions of a person within 1.5 mm of each other.
 
 A scan in template space needs none; a scan that neither is there nor can be brought there is refused, with the measured
 similarity. Transforms are plain 4 x 4 matrices between RAS spaces, kept as JSON.
