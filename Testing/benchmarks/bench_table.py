@@ -55,6 +55,8 @@ def _targets(results: dict[str, Any]) -> list[str]:
     if peer is not None and paper is not None:
         ratio = peer["evaluation"]["seconds"] / paper[1]
         lines.append(_said(f"paper network ({paper[0]}) against the peer, an evaluation", ratio, EVALUATION_SPEED, "x"))
+        processor = peer["evaluation"]["cpu_seconds"] / found[paper[0]]["evaluation"]["cpu_seconds"]
+        lines.append(f"The same in processor time, which other work on the machine disturbs less: {processor:.3g}x.")
     if peer is not None and fast is not None:
         ratio = peer["slice"]["cpu_seconds"] / fast[1]
         said = f"fast network ({fast[0]}) against the peer, processor time a slice"

@@ -42,6 +42,7 @@ def test_the_table_says_what_was_reached_and_by_how_much_the_rest_falls_short(as
     text = as_markdown(results())
     assert "| fast, fp32 | 0.060 | 0.120 | 6.0 | 50% | 300 (from 5) | 1.2 | 2.4 | 0.90 GB |" in text
     assert "1.33x (asked: at least 1.7x; falls short by 0.37x)" in text
+    assert "disturbs less: 1.33x" in text
     assert "500x (asked: at least 200x; reached)" in text
     assert "6 s (asked: at most 10 s; reached)" in text
     assert "1.8 GB (asked: at most 1.5 GB; falls short by 0.3 GB)" in text
