@@ -6,14 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from data_fixtures import SMALL_GRID, record, small_config, write_cache
 
 from jsddpm_core.config import ConditioningConfig, Config
-from jsddpm_core.data.priors import bin_of, build_priors, load_priors, save_priors
+from jsddpm_core.data.priors import build_priors, load_priors, save_priors
 from jsddpm_core.data.slices import SliceCache
 from jsddpm_core.errors import CacheError
-from jsddpm_core.networks.conditioning import position_bin
 
 LOWEST, HIGHEST = SMALL_GRID.position_range_mm
 MIDDLE = (LOWEST + HIGHEST) / 2
@@ -53,15 +51,6 @@ def test_a_bin_without_slices_borrows_from_its_neighbour(tmp_path: Path, config:
 def test_fewer_than_three_people_are_no_average(tmp_path: Path, config: Config) -> None:
     with pytest.raises(CacheError, match="of 2 people, a prior averages at least 3"):
         build_priors(a_cache(tmp_path / "c", people=2), config)
-
-
-def test_bins_are_those_of_the_network() -> None:
-    positions = np.linspace(LOWEST - 5, HIGHEST + 5, 2001).astype(np.float32)
-    theirs = position_bin(torch.from_numpy(positions), LOWEST, HIGHEST, 30).numpy()
-    assert np.array_equal(bin_of(positions, LOWEST, HIGHEST, 30), theirs)
-    grid = [SMALL_GRID.origin_mm[2] + index * SMALL_GRID.spacing_mm for index in range(6, 34)]
-    theirs = position_bin(torch.tensor(grid), LOWEST, HIGHEST, 30).numpy()
-    assert np.array_equal(bin_of(np.array(grid), LOWEST, HIGHEST, 30), theirs)
 
 
 def test_priors_come_back_from_their_file(tmp_path: Path, config: Config) -> None:

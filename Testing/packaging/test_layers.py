@@ -17,7 +17,7 @@ from cmake_lists import PROJECT, scripts_on_disk
 
 # Slicer's GUI process imports these before anything is installed but pydantic and safetensors.
 LIGHT = ("errors", "config", "bundle", "generation.request")
-HEAVY = ("torch", "monai", "lightning", "yaml", "typer", "scipy", "nibabel", "SimpleITK", "skimage", "matplotlib")
+HEAVY = ("torch", "monai", "lightning", "yaml", "typer", "scipy", "nibabel", "SimpleITK", "skimage")
 LIGHT_MAY_USE = {"numpy", "pydantic", "pydantic_core", "safetensors", "jsddpm_core"}
 SLICER = {"slicer", "qt", "ctk", "vtk", "mrml", "PythonQt", "PySide6", "vtkmodules"}
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -16,19 +17,10 @@ from jsddpm_core.config import Config
 from jsddpm_core.data.slices import SliceCache
 from jsddpm_core.errors import CacheError
 from jsddpm_core.files import write_file
+from jsddpm_core.networks.conditioning import position_bin
 
 LEAST_PEOPLE = 3
 KEY = "priors"
-
-
-def bin_of(position_mm: np.ndarray | float, lowest_mm: float, highest_mm: float, bins: int) -> np.ndarray:
-    """The bin, 0 to bins - 1, of positions in [lowest_mm, highest_mm]; outside values fall into the end bins.
-
-    The same rule, in the same float32, as the network's.
-    """
-    position = np.asarray(position_mm, dtype=np.float32)
-    share = (position - np.float32(lowest_mm)) / np.float32(highest_mm - lowest_mm)
-    return np.clip(np.trunc(share * np.float32(bins)).astype(np.int64), 0, bins - 1)
 
 
 def _window(people: Sequence[set[str]], centre: int) -> range:
@@ -62,7 +54,7 @@ def build_priors(cache: SliceCache, config: Config) -> np.ndarray:
     members: list[dict[str, list[int]]] = [{} for _ in range(bins)]
     for index in cache.indices("train"):
         record = cache.records[index]
-        own = int(bin_of(record.position_mm, lowest, highest, bins))
+        own = int(position_bin(torch.tensor(record.position_mm), lowest, highest, bins))
         members[own].setdefault(record.subject, []).append(int(index))
     people = [set(own) for own in members]
     priors = np.empty((bins, *cache.images.shape[1:]), dtype=np.float32)

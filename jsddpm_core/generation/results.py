@@ -51,7 +51,7 @@ def arrays_of(drawing: Drawing) -> dict[str, np.ndarray]:
     masks = sum(channel.role == "mask" for channel in drawing.table)
     arrays = {}
     for channel, values in zip(drawing.table, drawing.channels, strict=True):
-        if channel.role == "image":
+        if channel.kind == "continuous":
             arrays[channel.name] = values.astype(np.float32)
         else:
             low, high = channel.range or (0.0, 1.0)

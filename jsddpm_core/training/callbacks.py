@@ -10,6 +10,8 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from jsddpm_core.config import Config
 
@@ -54,14 +56,11 @@ class Previews(Callback):
         preview = getattr(module, "preview", None)
         if preview is None or not trainer.is_global_zero or preview.ndim != 4:
             return
-        import matplotlib.image
-
         rows = [torch.cat(list(preview[:, channel].transpose(-1, -2).flip(-2)), dim=-1) for channel in range(2)]
+        picture = ((torch.cat(rows).clamp(-1, 1) + 1) * 127.5).round().byte().numpy()
+        notice = PngInfo()
+        notice.add_text("Comment", "SYNTHETIC, not a patient, not for clinical use")
         self.folder.mkdir(parents=True, exist_ok=True)
-        matplotlib.image.imsave(
-            self.folder / f"step-{trainer.global_step:07d}_desc-synthetic.png",
-            torch.cat(rows).numpy(),
-            vmin=-1,
-            vmax=1,
-            cmap="gray",
+        Image.fromarray(picture).save(
+            self.folder / f"step-{trainer.global_step:07d}_desc-synthetic.png", pnginfo=notice
         )
