@@ -63,9 +63,11 @@ $(CACHE)/cache.json: | $(READY)
 quality: $(READY) $(CACHE)/cache.json
 	$(RUN) -m jsddpm_core.evaluation.quality --model $(MODEL) --cache $(CACHE) --samples build/quality \
 		--out Testing/benchmarks/results/quality.json
+	$(RUN) Testing/benchmarks/readme_tables.py
 
 bench: $(READY)
 	$(RUN) Testing/benchmarks/bench.py --model $(MODEL)
+	$(RUN) Testing/benchmarks/readme_tables.py
 
 features: $(READY) $(CACHE)/cache.json
 	$(RUN) -m jsddpm_core.evaluation.encoder_training --cache $(CACHE) --out Resources/Features

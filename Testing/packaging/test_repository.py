@@ -242,3 +242,14 @@ def test_the_wheel_holds_the_core_and_its_configurations_only(tmp_path: Path) ->
     files = (path for path in (source / "jsddpm_core").rglob("*") if path.is_file())
     assert held == {path.relative_to(source).as_posix() for path in files}
     assert any(name.startswith("jsddpm_core/configs/") for name in held)
+
+
+def test_the_readmes_tables_are_those_that_were_measured_last() -> None:
+    sys.path.insert(0, str(PROJECT / "Testing" / "benchmarks"))
+    try:
+        from readme_tables import TABLES, with_tables
+    finally:
+        sys.path.pop(0)
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    assert with_tables(readme) == readme, "run python Testing/benchmarks/readme_tables.py"
+    assert [name for name, path in TABLES.items() if not path.is_file()] == []

@@ -21,7 +21,10 @@ Guidance = Annotated[float | None, typer.Option("--guidance", help="Classifier-f
 Seed = Annotated[int | None, typer.Option("--seed", help="Of the noise; default 0.")]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"] | None, typer.Option("--device", help="Default: auto.")]
 Threads = Annotated[int | None, typer.Option("--threads", help="Processor threads; equal numbers give equal voxels.")]
-Precision = Annotated[Literal["fp32", "bf16"] | None, typer.Option("--precision", help="Arithmetic; default fp32.")]
+Precision = Annotated[
+    Literal["auto", "fp32", "bf16"] | None,
+    typer.Option("--precision", help="Default: bf16 where it is quick."),
+]
 Attempts = Annotated[int | None, typer.Option("--attempts", help="Draws at most until it is as asked; default 3.")]
 Batch = Annotated[int | None, typer.Option("--batch", help="Samples at a time on a GPU; default 8.")]
 Deterministic = Annotated[

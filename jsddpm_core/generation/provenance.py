@@ -86,7 +86,7 @@ def reproduce(
         voxels_digest(array) == sidecar.files[ending].voxels_sha256 for ending, array in arrays.items()
     )
     differences = tuple(sidecar.environment.differences(now))
-    tolerance = TOLERANCE[sidecar.request.precision]
+    tolerance = TOLERANCE[synthesizer.precision(sidecar.request)]
     if identical:
         return Reproduction(True, differences, 0.0, 0.0, 0.0, tolerance)
     image, mask = _stored(path, sidecar)

@@ -31,7 +31,7 @@ class RequestBase(Strict):
         pathology: one of the bundle's.
         seed: of the noise.
         attempts: draws at most, until the result holds a lesion where one was asked for and none where none was.
-        precision: of the network's arithmetic.
+        precision: of the network's arithmetic; `auto` takes bf16 where the device computes in it, fp32 elsewhere.
         threads: processor threads of a forward pass; None for as many as the process may use. Part of the result:
             sums in another order round otherwise.
         batch: samples in a forward pass away from the CPU, where it is always one.
@@ -48,7 +48,7 @@ class RequestBase(Strict):
     eta: float | None = Field(None, ge=0, le=1)
     guidance: float | None = Field(None, ge=0)
     attempts: int = Field(3, ge=1, le=100)
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     threads: int | None = Field(None, ge=1, le=1024)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     batch: int = Field(8, ge=1)

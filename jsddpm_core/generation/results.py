@@ -41,6 +41,7 @@ def resolved(request, synthesizer: Synthesizer):
     """The request with nothing left to the bundle or the machine, so that it stands for one image."""
     sampling = request.sampling(synthesizer.bundle.manifest)
     settled = {key: getattr(sampling, key) for key in ("sampler", "grid", "steps", "eta", "guidance")}
+    settled["precision"] = synthesizer.precision(request)
     return request.model_copy(
         update={**settled, "threads": request.threads or available_threads(), "device": synthesizer.device.type}
     )

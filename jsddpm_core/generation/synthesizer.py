@@ -76,6 +76,12 @@ class Synthesizer:
         """Samples in one forward pass: on the CPU one, so that a sample's sums never depend on its neighbours."""
         return 1 if self.device.type == "cpu" else request.batch
 
+    def precision(self, request: RequestBase) -> str:
+        """The request's precision, with `auto` settled for this device."""
+        if request.precision != "auto":
+            return request.precision
+        return "bf16" if computes_in_bf16(self.device) else "fp32"
+
     def draw(
         self,
         request: RequestBase,
@@ -103,7 +109,11 @@ class Synthesizer:
         noise = NoiseStream(manifest.diffusion.noise, keys, shape, self.device, through_plane=through_plane)
         grid = self.schedule.grid(self.schedule.times(sampling.grid, sampling.steps))
         denoiser = Denoiser(
-            self.network, self.schedule, manifest.diffusion, manifest.channels, autocast=_AUTOCAST[request.precision]
+            self.network,
+            self.schedule,
+            manifest.diffusion,
+            manifest.channels,
+            autocast=_AUTOCAST[self.precision(request)],
         )
         denoise = self._guided(denoiser, sampling, self._condition(request, positions_mm))
         with _deterministic(request.deterministic and self.device.type != "cpu"):
@@ -152,6 +162,16 @@ def resolve_device(name: str) -> torch.device:
         known = ", ".join(kind for kind, available in there.items() if available)
         raise RequestError(f"device '{name}' is not there on this machine", f"choose auto or one of {known}")
     return torch.device(name)
+
+
+def computes_in_bf16(device: torch.device) -> bool:
+    """Whether the device has bf16 arithmetic of its own; elsewhere it would be emulated, and slower than fp32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        # PyTorch has no public word for this; where it drops the private one, fp32 is the safe answer.
+        return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+    return False
 
 
 def available_threads() -> int:
