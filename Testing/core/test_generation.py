@@ -19,8 +19,9 @@ from jsddpm_core.generation.delivery import check_delivery
 from jsddpm_core.generation.generate import RunReport, generate
 from jsddpm_core.generation.picture import Tile, overview_picture
 from jsddpm_core.generation.request import GenerateRequest, Shard
+from jsddpm_core.generation.results import resolved
 from jsddpm_core.generation.sidecar import read_sidecar
-from jsddpm_core.generation.synthesizer import Synthesizer, resolve_device
+from jsddpm_core.generation.synthesizer import Synthesizer, computes_in_bf16, resolve_device
 
 
 @pytest.fixture(scope="module")
@@ -361,3 +362,9 @@ def test_an_image_with_a_value_that_is_no_number_is_never_as_asked() -> None:
     delivery = check_delivery(image, mask, 1.25, 20.0, True)
     assert not delivery.finite
     assert not delivery.as_asked
+
+
+def test_the_arithmetic_that_auto_became_is_settled_before_the_run(warm: Synthesizer) -> None:
+    settled = resolved(request(warm, precision="auto"), warm)
+    assert settled.precision == ("bf16" if computes_in_bf16(warm.device) else "fp32")
+    assert resolved(request(warm, precision="fp32"), warm).precision == "fp32"

@@ -32,7 +32,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 @pytest.fixture(scope="module")
 def original(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
-    asked = GenerateRequest(model=str(bundle.folder), pathology="infarct", position_mm=18, count=2, threads=1, seed=5)
+    asked = GenerateRequest(
+        model=str(bundle.folder), pathology="infarct", position_mm=18, count=2, threads=1, seed=5, precision="fp32"
+    )
     generate(Synthesizer(bundle, "cpu"), asked, folder)
     return folder
 
