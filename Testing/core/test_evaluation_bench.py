@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
 import pytest
 
+from jsddpm_core.config_file import load_config
+from jsddpm_core.networks.joint_unet import JointUNet
+
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+def from_benchmarks(module: str):
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        return importlib.import_module(module)
+    finally:
+        sys.path.remove(str(BENCHMARKS))
 
 
 @pytest.fixture(scope="module")
 def as_markdown():
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        from bench_table import as_markdown
-    finally:
-        sys.path.remove(str(BENCHMARKS))
-    return as_markdown
+    return from_benchmarks("bench_table").as_markdown
 
 
 def result(seconds: float, slice_seconds: float, **more: object) -> dict:
@@ -55,3 +62,17 @@ def test_a_peer_that_could_not_be_had_is_said_to_be_missing_and_not_compared(as_
     assert "could not be measured" in text
     assert "there is no bundle to load" in text
     assert "against the peer" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "gflop", "weights", "activations"),
+    [("fast", "11.2 GFLOP", "41", "176 MB"), ("paper", "151.6", "160 MB", "2.1 GB")],
+)
+def test_the_networks_cost_is_what_its_docstring_says(name: str, gflop: str, weights: str, activations: str) -> None:
+    cost = from_benchmarks("network_cost").network_cost(load_config(name))
+    assert f"{cost['gflop']:.1f}" == gflop.split()[0]
+    assert f"{cost['weights_mb']:.0f}" == weights.split()[0]
+    scale = 1000 if "GB" in activations else 1
+    assert cost["activations_mb"] / scale == pytest.approx(float(activations.split()[0]), rel=0.02)
+    for said in (gflop, weights, activations):
+        assert said in JointUNet.__doc__
