@@ -151,12 +151,12 @@ def write_bundle(
 
 
 def list_bundles(folder: str | Path = SHIPPED) -> list[Bundle | BundleError]:
-    """The bundles directly in a folder, by name; in place of a broken one stands what is wrong with it."""
+    """The bundles directly in a folder, by name, or the folder itself if it is one; for a broken one, what is wrong."""
     folder = Path(folder)
     if not folder.is_dir():
         return []
     found: list[Bundle | BundleError] = []
-    for candidate in sorted(folder.iterdir()):
+    for candidate in [folder, *sorted(folder.iterdir())]:
         if (candidate / MANIFEST).is_file():
             try:
                 found.append(read_bundle(candidate))
@@ -199,7 +199,9 @@ def _read_manifest(folder: Path) -> Manifest:
             "choose another bundle, or the program's version that wrote this one",
         )
     try:
-        return Manifest.model_validate_json(json.dumps(tree), strict=False)
+        manifest = Manifest.model_validate_json(json.dumps(tree), strict=False)
+        manifest.config()  # its parts have to agree with each other, as those of any configuration
+        return manifest
     except ValidationError as error:
         raise BundleError(f"{path}: {_first(error)}", "get the bundle again") from error
 

@@ -115,7 +115,8 @@ def _interrupted(report: Reporter) -> int:
 
 
 def _usage(error: Any, report: Reporter) -> int:
-    said = " ".join(error.format_message().split()).rstrip(".")
+    # A wrong choice is announced by the kind of error that it is to the parser, which tells the user nothing.
+    said = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")
     if not said:  # `jsddpm` alone: the help has been shown
         return USAGE
     context = getattr(error, "ctx", None)
@@ -126,7 +127,9 @@ def _usage(error: Any, report: Reporter) -> int:
 
 def _fault(error: Exception, report: Reporter) -> int:
     """What nobody foresaw: one sentence, and the traceback only for whoever asks."""
-    if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
+    # torch has a class for a GPU that is full, and for the processor's memory a plain RuntimeError.
+    full = type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator: can't allocate memory" in str(error)
+    if full or isinstance(error, MemoryError):
         report.error(
             JsddpmError("the memory of the device is used up", "ask for a smaller --batch or another --device")
         )

@@ -16,6 +16,9 @@ from jsddpm_core.strict import Strict
 
 # ---------------------------------------------------------------- diffusion
 
+MAXIMUM_CORRELATION = 0.99
+"""Of neighbouring slices' noise: nearer to 1, a field is a sum over more slices than a head has."""
+
 
 class ScheduleName(StrEnum):
     LINEAR = "linear"

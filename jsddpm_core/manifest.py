@@ -22,9 +22,9 @@ from jsddpm_core.config import (
     NetworkConfig,
     Pathology,
     SamplingConfig,
-    Strict,
     TrainingConfig,
 )
+from jsddpm_core.strict import Strict
 
 SCHEMA_VERSION: Final = 1
 DENOISER: Final = "denoiser"

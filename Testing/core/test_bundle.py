@@ -147,6 +147,23 @@ def test_a_table_that_was_changed_with_the_weights_still_has_to_fit_the_network(
         load_denoiser_network(read_bundle(copy))
 
 
+def test_a_manifest_that_contradicts_itself_is_refused(copy: Path) -> None:
+    rewrite_manifest(copy, lambda tree: tree["channels"][1].update(name=tree["channels"][0]["name"]))
+    with pytest.raises(BundleError, match="two channels share a name"):
+        read_bundle(copy)
+
+
+def test_a_manifest_that_describes_a_vast_network_costs_no_memory(copy: Path) -> None:
+    rewrite_manifest(copy, lambda tree: tree["conditioning"].update(bins=10**12))
+    with pytest.raises(BundleError, match=r"'condition\.bin_embedding\.weight' is of shape"):
+        load_denoiser_network(read_bundle(copy))
+
+
+def test_a_bundle_is_found_in_its_own_folder_too(copy: Path) -> None:
+    (found,) = list_bundles(copy)
+    assert isinstance(found, Bundle)
+
+
 class _Trap:
     def __reduce__(self) -> tuple:
         return (Path.touch, (Path(_Trap.place),))

@@ -289,6 +289,13 @@ def test_a_command_that_is_mistyped_gets_one_sentence(arguments: list[str], caps
     assert "--help" in said
 
 
+def test_a_wrong_choice_is_told_in_the_users_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["sample", "--out", "x", "--sampler", "euler"]) == 2
+    said = capsys.readouterr().err
+    assert "'euler' is not one of" in said
+    assert "Value error" not in said
+
+
 def test_an_error_is_also_a_json_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["reproduce", str(tmp_path / "none.json"), "--json"]) == 2
     (line,) = json_lines(capsys.readouterr().out)

@@ -111,6 +111,18 @@ def test_an_unreadable_case_is_left_out_with_its_reason(cases: Path, tmp_path: P
     assert report.cache.manifest["cases"][1]["outcome"]["reason"] == reasons["cases/sub-02"]
 
 
+def test_what_is_not_there_or_holds_nothing_is_named_in_the_table(cases: Path, tmp_path: Path, config: Config) -> None:
+    linked = cases / "sub-05" / "anat" / "sub-05_FLAIR.nii.gz"
+    linked.parent.mkdir(parents=True)
+    linked.symlink_to(tmp_path / "not-fetched.nii.gz")
+    write_image(cases / "sub-06" / "anat" / "sub-06_FLAIR.nii.gz", np.full(SHAPE, 7, dtype=np.float32))
+    report = prepare([cases], config, tmp_path / "cache", ["infarct"])
+    reasons = {outcome.case: outcome.reason for outcome in report.left_out}
+    assert "is a link to a file that is not there" in str(reasons.pop("cases/sub-05"))
+    assert "sub-06_FLAIR.nii.gz is empty: every voxel is 7" in str(reasons.pop("cases/sub-06"))
+    assert not reasons
+
+
 def test_when_no_case_is_left_nothing_is_written(tmp_path: Path, config: Config) -> None:
     path = tmp_path / "cases" / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz"
     path.parent.mkdir(parents=True)

@@ -13,7 +13,7 @@ import pytest
 from generation_fixtures import write_small_bundle
 
 from jsddpm_core.bundle import Bundle
-from jsddpm_core.errors import BundleError, ReproductionError
+from jsddpm_core.errors import BundleError, ReproductionError, RequestError
 from jsddpm_core.generation.generate import generate
 from jsddpm_core.generation.provenance import reproduce
 from jsddpm_core.generation.request import GenerateRequest, VolumeRequest
@@ -162,6 +162,19 @@ def test_a_sidecar_cannot_name_a_file_elsewhere(run: Path) -> None:
     sidecar = rewrite(run / f"{STEM}.json", lambda tree: tree["files"]["mask"].update(name="../mask.nii.gz"))
     with pytest.raises(ReproductionError, match=r"files\.mask\.name"):
         read_sidecar(sidecar)
+
+
+@pytest.mark.parametrize("change", [{"count": 400}, {"shard": {"index": 0, "count": 2}}])
+def test_a_sidecar_that_asks_for_more_than_its_sample_is_refused(run: Path, change: dict) -> None:
+    sidecar = rewrite(run / f"{STEM}.json", lambda tree: tree["request"].update(change))
+    with pytest.raises(ReproductionError, match="more than the one sample"):
+        reproduce(sidecar)
+
+
+def test_a_sidecar_is_held_against_its_model(run: Path) -> None:
+    sidecar = rewrite(run / f"{STEM}.json", lambda tree: tree["request"].update(position_mm=500.0))
+    with pytest.raises(RequestError, match="position 500 mm is outside"):
+        reproduce(sidecar)
 
 
 def test_a_sidecar_that_denies_being_synthetic_is_refused(run: Path) -> None:

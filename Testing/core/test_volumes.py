@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from data_fixtures import write_image
@@ -86,3 +87,18 @@ def test_a_mask_of_any_label_is_read_as_0_and_1(tmp_path: Path) -> None:
 def test_the_header_says_whether_the_space_is_mni152(tmp_path: Path) -> None:
     assert read_volume(write_image(tmp_path / "mni.nii.gz", IMAGE, sform_code=4)).declared_template
     assert not read_volume(write_image(tmp_path / "own.nii.gz", IMAGE, sform_code=1)).declared_template
+
+
+@pytest.mark.parametrize(("sform", "qform", "declared"), [(1, 4, False), (4, 1, True), (0, 4, True)])
+def test_only_the_code_of_the_affine_in_use_says_so(tmp_path: Path, sform: int, qform: int, declared: bool) -> None:
+    image = nibabel.Nifti1Image(IMAGE, np.eye(4))
+    image.set_sform(np.eye(4), code=sform)
+    image.set_qform(np.eye(4), code=qform)
+    nibabel.save(image, tmp_path / "both.nii.gz")
+    assert read_volume(tmp_path / "both.nii.gz").declared_template == declared
+
+
+def test_a_link_into_nowhere_is_told_from_a_wrong_path(tmp_path: Path) -> None:
+    (tmp_path / "linked.nii.gz").symlink_to(tmp_path / "not-fetched")
+    with pytest.raises(ImageError, match=r"linked\.nii\.gz is a link to a file that is not there"):
+        read_volume(tmp_path / "linked.nii.gz")

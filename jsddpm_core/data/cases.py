@@ -111,7 +111,10 @@ def read_participants(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def _niftis(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.name.endswith(SUFFIXES) and path.is_file())
+    # A link into nowhere (a data set whose files were not fetched) is a case that the table has to name as missing.
+    return sorted(
+        path for path in folder.rglob("*") if path.name.endswith(SUFFIXES) and (path.is_file() or path.is_symlink())
+    )
 
 
 def _mask_of(image: Path, files: Iterable[Path]) -> Path | None:

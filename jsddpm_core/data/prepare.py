@@ -108,6 +108,8 @@ def slices_of(prepared: Prepared, config: Config) -> list[tuple[int, float, int]
 
 def _prepare_case(case: Case, config: Config, template: Callable[[], Volume]) -> tuple[Prepared, Alignment]:
     volume = read_volume(case.image)
+    if volume.data.min() == volume.data.max():  # before it is compared with the template, which it resembles in nothing
+        raise ImageError(f"{case.image} is empty: every voxel is {volume.data.flat[0]:g}", "choose another file")
     mask = None if case.mask is None else read_mask(case.mask, volume, case.image)
     if case.declared_free:
         mask = np.zeros(volume.data.shape, dtype=np.uint8)

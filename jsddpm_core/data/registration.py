@@ -64,7 +64,7 @@ class Alignment:
 
 
 def in_template_space(case: Case, volume: Volume) -> bool:
-    """Whether the file's name (`space-MNI152...`) or header (sform or qform code 4) says so; the name decides."""
+    """Whether the file's name (`space-MNI152...`) or header (code 4 of the affine in use) says so; the name decides."""
     if case.space is not None:
         return case.space.startswith(TEMPLATE_SPACES)
     return volume.declared_template

@@ -23,7 +23,7 @@ class Volume:
     Attributes:
         data: (I, J, K) float32, every value finite.
         affine: (4, 4) float64, from voxel indices to RAS millimetres.
-        declared_template: whether the header says that the space is MNI152 (sform or qform code 4).
+        declared_template: whether the header says that the affine in use leads to MNI152 (code 4).
     """
 
     data: np.ndarray
@@ -44,7 +44,8 @@ def read_volume(path: Path) -> Volume:
     """
     path = Path(path)
     if not path.is_file():
-        raise ImageError(f"{path} does not exist", "check the path")
+        said = "is a link to a file that is not there" if path.is_symlink() else "does not exist"
+        raise ImageError(f"{path} {said}", "fetch the file or check the path")
     try:
         image = nib.load(path)
         kind = image.get_data_dtype().kind
@@ -68,8 +69,10 @@ def read_volume(path: Path) -> Volume:
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-6:
         raise ImageError(f"{path} has an affine that cannot be inverted", "export it again with its geometry")
     header = image.header
-    codes = {int(header[key]) for key in ("sform_code", "qform_code") if key in header}
-    return Volume(data=data, affine=affine, declared_template=4 in codes)
+    codes = [int(header[key]) for key in ("sform_code", "qform_code") if key in header]
+    # The affine is the sform's where there is one, so the qform's code counts only where it is in use.
+    in_use = next((code for code in codes if code > 0), 0)
+    return Volume(data=data, affine=affine, declared_template=in_use == 4)
 
 
 def read_mask(path: Path, image: Volume, image_path: Path) -> np.ndarray:

@@ -16,14 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jsddpm_core.config import NoiseKind
+from jsddpm_core.config import MAXIMUM_CORRELATION, NoiseKind
 from jsddpm_core.diffusion.simplex import simplex_field
 
 INITIAL = -1
 """The step of x_T: the transition that leads to the first level of a grid."""
-
-MAXIMUM_CORRELATION = 0.99
-"""Of neighbouring slices: nearer to 1, a field is a sum over more slices than a head has."""
 
 
 @dataclass(frozen=True)

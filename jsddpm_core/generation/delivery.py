@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from jsddpm_core.config import Strict
+from jsddpm_core.strict import Strict
 
 SURROUND_MM = 5.0
 """Width of the rim around a lesion that its contrast is taken against."""

@@ -28,7 +28,7 @@ def image_bytes(image: np.ndarray, grid: ImageGrid, lowest_mm: float) -> bytes:
 
 def mask_bytes(mask: np.ndarray, grid: ImageGrid, lowest_mm: float) -> bytes:
     """A `.nii.gz` file of a mask of such a shape as uint8, 1 inside the lesion."""
-    return _bytes(mask.astype(np.uint8), grid, lowest_mm, "lesion mask", (0.0, 1.0))
+    return _bytes(mask.astype(np.uint8), grid, lowest_mm, "mask", (0.0, 1.0))
 
 
 def _bytes(array: np.ndarray, grid: ImageGrid, lowest_mm: float, intent: str, shown: tuple[float, float]) -> bytes:

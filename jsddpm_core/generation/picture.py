@@ -10,6 +10,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 from skimage.measure import find_contours
 
 from jsddpm_core.errors import ReproductionError
@@ -109,8 +110,6 @@ def write_picture(path: Path, tiles: Sequence[Tile], manifest: Manifest) -> None
     Raises:
         OutputError: if it cannot be written.
     """
-    from PIL.PngImagePlugin import PngInfo
-
     text = PngInfo()
     text.add_text("Description", "Synthetic images made by a generative model; not a patient")
     content = io.BytesIO()

@@ -76,6 +76,12 @@ def reproduce(
     path = Path(path)
     sidecar = read_sidecar(path)
     bundle = _bundle_of(sidecar, path, model)
+    request = sidecar.request
+    if isinstance(request, GenerateRequest) and (request.count != 1 or request.shard is not None):
+        raise ReproductionError(
+            f"{path} asks for more than the one sample that it stands beside", "restore the sidecar of that run"
+        )
+    request.check(bundle.manifest)
     synthesizer = Synthesizer(bundle, device or sidecar.request.device)
     threads = sidecar.request.threads or available_threads()
     now = environment_of(synthesizer.device, threads)

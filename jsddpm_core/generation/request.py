@@ -7,9 +7,10 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from jsddpm_core.config import GridName, SamplerName, SamplingConfig, Strict
+from jsddpm_core.config import MAXIMUM_CORRELATION, GridName, SamplerName, SamplingConfig
 from jsddpm_core.errors import RequestError, nearest
 from jsddpm_core.manifest import BundlePathology, Manifest
+from jsddpm_core.strict import Strict
 
 REQUEST_VERSION: Final = 1
 POSITION_TOLERANCE_MM = 0.01
@@ -17,8 +18,6 @@ POSITION_TOLERANCE_MM = 0.01
 
 LARGEST_INDEX = 999_999
 """File names hold six digits."""
-
-MAXIMUM_CORRELATION = 0.99
 
 
 class RequestBase(Strict):

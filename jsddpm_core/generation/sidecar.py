@@ -10,10 +10,10 @@ from typing import Any, Final, Literal
 import numpy as np
 from pydantic import Field, ValidationError
 
-from jsddpm_core.config import Strict
 from jsddpm_core.errors import ReproductionError
 from jsddpm_core.generation.delivery import Delivery
 from jsddpm_core.generation.request import Request
+from jsddpm_core.strict import Strict
 
 SIDECAR_VERSION: Final = 1
 NOTICE = "Synthetic: made by a generative model, not the image of a patient, not for clinical use."

@@ -123,8 +123,6 @@ class Synthesizer:
 
     @staticmethod
     def _guided(denoiser: Denoiser, sampling: SamplingConfig, condition: Condition):
-        if sampling.guidance == 1:
-            return denoiser.bind(condition)
         unconditional = denoiser.bind(condition.without_pathology())
         return guided(denoiser.bind(condition), unconditional, sampling.guidance, denoiser.clip)
 

@@ -19,10 +19,11 @@ def load_denoiser_network(bundle: Bundle, device: torch.device | str = "cpu") ->
     Raises:
         BundleError: if the weights do not fit the network that the manifest describes.
     """
-    with torch.random.fork_rng(devices=[]):  # fresh weights are drawn, only to be replaced
-        network = build_network(bundle.manifest.config())
     weights = {name: torch.from_numpy(array.astype("float32")) for name, array in bundle.weights().items()}
-    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    with torch.device("meta"):  # shapes alone: a manifest that describes a vast network must not use up the memory
+        expected = {
+            name: tuple(tensor.shape) for name, tensor in build_network(bundle.manifest.config()).state_dict().items()
+        }
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
@@ -31,6 +32,8 @@ def load_denoiser_network(bundle: Bundle, device: torch.device | str = "cpu") ->
                 f"but the network that the manifest describes has {_said(expected.get(name))}",
                 "get the bundle again",
             )
+    with torch.random.fork_rng(devices=[]):  # fresh weights are drawn, only to be replaced
+        network = build_network(bundle.manifest.config())
     network.load_state_dict(weights)
     network.eval().requires_grad_(False)
     if bundle.manifest.network.spatial_dims == 2:

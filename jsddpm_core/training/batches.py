@@ -18,6 +18,7 @@ from jsddpm_core.config import Config
 from jsddpm_core.data.slices import SliceCache
 from jsddpm_core.diffusion.noise import NoiseKey, fields
 from jsddpm_core.diffusion.schedule import Schedule
+from jsddpm_core.errors import TrainingError
 from jsddpm_core.networks.conditioning import position_bin
 from jsddpm_core.training.pools import SlicePools
 
@@ -113,6 +114,10 @@ class TrainingBatches(Dataset[Batch]):
         rank: this process, 0 to ranks - 1.
         ranks: number of processes; must divide the global batch.
         priors: anatomical prior of each bin, `(bins, X, Y)` in [-1, 1], where the config uses one.
+
+    Raises:
+        CacheError: if the cache holds nothing to train on, or what the configuration does not know.
+        TrainingError: if the batch cannot be split evenly.
     """
 
     def __init__(
@@ -121,7 +126,12 @@ class TrainingBatches(Dataset[Batch]):
         self.cache, self.config, self.priors = cache, config, priors
         self.schedule = Schedule(config.diffusion.schedule)
         self.pools = SlicePools(cache, config)
-        share = config.training.batch_size // ranks
+        share, rest = divmod(config.training.batch_size, ranks)
+        if rest:
+            raise TrainingError(
+                f"a batch of {config.training.batch_size} cannot be split over {ranks} processes",
+                "set training.batch_size to a multiple of their number",
+            )
         self.samples = range(rank * share, (rank + 1) * share)
 
     def __getitem__(self, step: int) -> Batch:

@@ -47,7 +47,7 @@ class Progress(Callback):
 
 
 class Previews(Callback):
-    """Saves each validation's samples as a picture: FLAIR above, mask below."""
+    """Saves each validation's samples as a picture: a column a sample, a row a channel."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -56,7 +56,7 @@ class Previews(Callback):
         preview = getattr(module, "preview", None)
         if preview is None or not trainer.is_global_zero or preview.ndim != 4:
             return
-        rows = [torch.cat(list(preview[:, channel].transpose(-1, -2).flip(-2)), dim=-1) for channel in range(2)]
+        rows = [torch.cat(list(channel.transpose(-1, -2).flip(-2)), dim=-1) for channel in preview.unbind(1)]
         picture = ((torch.cat(rows).clamp(-1, 1) + 1) * 127.5).round().byte().numpy()
         notice = PngInfo()
         notice.add_text("Comment", "SYNTHETIC, not a patient, not for clinical use")

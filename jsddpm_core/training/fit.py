@@ -93,11 +93,7 @@ def fit(
         OutputError: if the folder cannot be written.
     """
     config = with_seen_pathologies(config, cache)
-    if config.training.batch_size % (ranks := _ranks(devices, nodes)):
-        raise TrainingError(
-            f"a batch of {config.training.batch_size} cannot be split over {ranks} processes",
-            "set training.batch_size to a multiple of their number",
-        )
+    batches = TrainingBatches(cache, config, ranks=_ranks(devices, nodes))
     if config.training.precision == "fp16" and not _has_gpu(accelerator):
         raise TrainingError("training.precision = fp16 needs a GPU", "set training.precision=bf16 or fp32")
     last = out / "checkpoints" / "last.ckpt"
@@ -116,7 +112,6 @@ def fit(
 
     # Fresh weights are drawn from the seed; everything later is keyed and needs no global generator.
     L.seed_everything(config.training.seed, workers=False, verbose=False)
-    batches = TrainingBatches(cache, config)
     module = JointDiffusion(config, len(batches))
     best = ModelCheckpoint(
         dirpath=out / "checkpoints",
@@ -176,7 +171,7 @@ def _has_gpu(accelerator: str) -> bool:
 
 
 def _ranks(devices: int | str, nodes: int) -> int:
-    """Processes of the run; under torchrun and SLURM the launcher's word counts."""
+    """Processes of the run, as torchrun or the options say; 1 for `auto`, whose number Lightning finds out."""
     launched = os.environ.get("WORLD_SIZE")
     if launched is not None:
         return int(launched)
