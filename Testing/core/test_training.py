@@ -18,6 +18,7 @@ from jsddpm_core.errors import TrainingError
 from jsddpm_core.training.checkpoint import AtomicCheckpointIO, read_checkpoint
 from jsddpm_core.training.fit import fit
 from jsddpm_core.training.module import JointDiffusion, learning_rate_factor
+from jsddpm_core.training.pools import with_seen_pathologies
 from jsddpm_core.training.validation import energy_distance
 
 RUN = """
@@ -122,6 +123,20 @@ def test_a_longer_run_learns(cache: SliceCache, tmp_path: Path) -> None:
     fit(config, cache, tmp_path / "run", accelerator="cpu")
     losses = logged(tmp_path / "run", "validation/loss")
     assert losses[max(losses)] < 0.9 * losses[min(losses)]
+
+
+def test_gradients_are_clipped(cache: SliceCache, tmp_path: Path) -> None:
+    """Adam does not see the scale of gradients, unless they are small beside its epsilon of 1e-8."""
+    still = ("training.max_steps=3", "training.weight_decay=0", "training.warmup_steps=0", "training.ema_decay=0")
+    moved = {}
+    for clip in ("1.0", "1e-12"):
+        config = a_small_config(*still, f"training.gradient_clip={clip}")
+        torch.manual_seed(config.training.seed)
+        fresh = JointDiffusion(with_seen_pathologies(config, cache), 3).state_dict()
+        fit(config, cache, tmp_path / clip, accelerator="cpu")
+        learned = read_checkpoint(tmp_path / clip / "checkpoints" / "last.ckpt")["state_dict"]
+        moved[clip] = max(float((learned[name] - fresh[name]).abs().max()) for name in fresh)
+    assert moved["1e-12"] < 0.01 * moved["1.0"]
 
 
 def test_early_stopping_ends_a_run_that_gets_no_better(cache: SliceCache, tmp_path: Path) -> None:
