@@ -296,6 +296,12 @@ def test_a_wrong_choice_is_told_in_the_users_words(capsys: pytest.CaptureFixture
     assert "Value error" not in said
 
 
+@pytest.mark.parametrize("devices", ["0", "-1", "abc"])
+def test_a_number_of_devices_that_cannot_be_is_refused(devices: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", "fast", "--cache", "x", "--out", "y", "--devices", devices]) == 2
+    assert f"--devices {devices} cannot be used: give a number from 1, or auto." in capsys.readouterr().err
+
+
 def test_an_error_is_also_a_json_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["reproduce", str(tmp_path / "none.json"), "--json"]) == 2
     (line,) = json_lines(capsys.readouterr().out)

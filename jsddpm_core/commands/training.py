@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -81,7 +81,7 @@ def train(
     out: Annotated[Path, typer.Option("--out", help="The run's folder.")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last complete checkpoint.")] = False,
     override: options.Set = None,
-    accelerator: Annotated[str, typer.Option("--accelerator", help="auto, cpu, gpu, mps.")] = "auto",
+    accelerator: Annotated[Literal["auto", "cpu", "gpu", "mps"], typer.Option("--accelerator")] = "auto",
     devices: Annotated[str, typer.Option("--devices", help="Devices of this node, or auto.")] = "1",
     nodes: Annotated[int, typer.Option("--nodes", min=1, help="Nodes of a cluster.")] = 1,
     as_json: options.AsJson = False,
@@ -93,7 +93,9 @@ def train(
     from jsddpm_core.config_file import load_config
 
     settings = load_config(config, tuple(override or ()))
+    chosen = _devices(devices)
     opened, priors = _cache_and_priors(cache, settings)
+    _there(accelerator)
     try:
         from jsddpm_core.training.fit import fit
     except ModuleNotFoundError as error:
@@ -108,7 +110,7 @@ def train(
             out,
             resume=resume,
             accelerator=accelerator,
-            devices=int(devices) if devices.isdigit() else devices,
+            devices=chosen,
             nodes=nodes,
             priors=priors,
             on_progress=lambda stage, done, total, _left: report.on_progress(Progress(stage, done, total)),
@@ -160,6 +162,25 @@ def export(
     )
     report.line(f"The bundle '{bundle.manifest.name}' is in {out}, digest {bundle.digest[:12]}.")
     report.event("done", folder=str(out), name=bundle.manifest.name, digest=bundle.digest)
+
+
+def _devices(asked: str) -> int | str:
+    """The number of devices, or `auto`."""
+    if asked == "auto":
+        return asked
+    if not asked.isdecimal() or int(asked) < 1:
+        raise TrainingError(f"--devices {asked} cannot be used", "give a number from 1, or auto")
+    return int(asked)
+
+
+def _there(accelerator: str) -> None:
+    """Refuses an accelerator that this machine lacks, before anything is made."""
+    import torch
+
+    there = {"gpu": torch.cuda.is_available() or torch.backends.mps.is_available()}
+    there["mps"] = torch.backends.mps.is_available()
+    if not there.get(accelerator, True):
+        raise TrainingError(f"accelerator '{accelerator}' is not there on this machine", "choose auto or cpu")
 
 
 @contextmanager

@@ -72,11 +72,15 @@ class HeldOutBatches(Dataset[Batch]):
 
 
 def spread(cache: SliceCache, count: int) -> np.ndarray:
-    """At most `count` validation slices, the pathologies taking turns and positions spread within each."""
+    """At most `count` validation slices, the pathologies taking turns and positions spread within each.
+
+    Slices of unknown pathology stand aside, unless there are no others: then those are what is asked for again.
+    """
     by_pathology: dict[str | None, list[int]] = {}
     for index in sorted(cache.indices("validation"), key=lambda index: cache.records[index].position_mm):
         by_pathology.setdefault(cache.records[index].pathology, []).append(int(index))
-    by_pathology.pop(None, None)
+    if len(by_pathology) > 1:
+        by_pathology.pop(None, None)
     if not by_pathology:
         return np.array([], dtype=np.int64)
     each = -(-count // len(by_pathology))
