@@ -15,6 +15,7 @@ from training_fixtures import a_small_config, write_small_cache
 
 from jsddpm_core.data.slices import SliceCache
 from jsddpm_core.errors import TrainingError
+from jsddpm_core.training.batches import TrainingBatches
 from jsddpm_core.training.checkpoint import AtomicCheckpointIO, read_checkpoint
 from jsddpm_core.training.fit import fit
 from jsddpm_core.training.module import JointDiffusion, learning_rate_factor
@@ -175,6 +176,30 @@ def test_half_precision_without_a_gpu_is_refused_before_anything_is_written(cach
     assert not (tmp_path / "run").exists()
 
 
+def test_bf16_reaches_the_network_and_leaves_the_weights_in_full_precision(cache: SliceCache, tmp_path: Path) -> None:
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        config = a_small_config(f"training.precision={precision}", "training.max_steps=3")
+        result = fit(config, cache, tmp_path / precision, accelerator="cpu")
+        (losses[precision],) = logged(tmp_path / precision, "train/loss").values()
+        state = read_checkpoint(result.last)["state_dict"]
+        assert {tensor.dtype for tensor in state.values() if tensor.is_floating_point()} == {torch.float32}
+    assert losses["bf16"] != losses["fp32"]
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.05)
+
+
+def test_self_conditioning_in_bf16_leaves_every_weight_its_gradient(cache: SliceCache) -> None:
+    module = JointDiffusion(a_small_config(), 10)
+    batch = TrainingBatches(cache, module.config)[0]
+    batch["self_condition"] = torch.ones(4, dtype=torch.bool)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.01)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        module.loss(batch).total.backward()
+    assert [name for name, parameter in module.named_parameters() if parameter.grad is None] == []
+
+
 def test_a_checkpoint_is_whole_or_the_old_one_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "last.ckpt"
     writer = AtomicCheckpointIO()
@@ -217,8 +242,6 @@ def test_energy_distance_is_zero_for_the_same_images_and_grows_with_a_shift() ->
 
 
 def test_self_conditioning_shows_an_estimate_to_the_samples_whose_coin_says_so(cache: SliceCache) -> None:
-    from jsddpm_core.training.batches import TrainingBatches
-
     config = a_small_config("training.batch_size=8")
     module = JointDiffusion(config, 10)
     batch = TrainingBatches(cache, config)[0]

@@ -7,6 +7,7 @@ previous estimate for the length of one run.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -91,7 +92,8 @@ class Denoiser:
             seen = torch.zeros_like(inputs) if previous is None else previous.float()
             inputs = torch.cat([inputs, seen], dim=1)
         device = x_t.device.type
-        with torch.autocast(device, dtype=self.autocast, enabled=self.autocast is not None):
+        # Without a dtype of its own an autocast that surrounds the call, such as a trainer's, stays in force.
+        with nullcontext() if self.autocast is None else torch.autocast(device, dtype=self.autocast):
             prediction = self.network(
                 inputs, times.float(), condition.position_mm, condition.pathology, condition.prior
             )
