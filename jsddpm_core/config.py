@@ -43,7 +43,7 @@ class ScheduleConfig(Strict):
     """A noise schedule over T discrete times; see `diffusion.schedule`."""
 
     name: ScheduleName = ScheduleName.COSINE
-    steps: int = Field(1000, ge=2, description="T, the number of discrete times")
+    steps: int = Field(1000, ge=2, le=100_000, description="T, the number of discrete times")
     beta_start: float = Field(1e-4, gt=0, lt=1)
     beta_end: float = Field(0.02, gt=0, lt=1)
     cosine_s: float = Field(0.008, ge=0)
@@ -86,7 +86,7 @@ class DiffusionConfig(Strict):
 class Channel(Strict):
     """One channel of the diffused image: what it is called and what it holds."""
 
-    name: str = Field(min_length=1)
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
     role: Literal["image", "mask"]
     kind: Literal["continuous", "binary"]
     range: tuple[float, float] | None = Field((-1.0, 1.0), description="lowest and highest value; none for latents")
@@ -161,7 +161,7 @@ class PriorConfig(Strict):
 
 
 class ConditioningConfig(Strict):
-    bins: int = Field(30, ge=1)
+    bins: int = Field(30, ge=1, le=10_000)
     dropout: float = Field(0.1, ge=0, lt=1, description="share of training samples that lose their condition")
     prior: PriorConfig = PriorConfig()
 
@@ -172,7 +172,7 @@ class NetworkConfig(Strict):
     spatial_dims: Literal[2, 3] = 2
     channels: tuple[Width, ...] = Field((64, 128, 256, 256), min_length=1)
     attention: tuple[bool, ...] = (False, False, True, True)
-    residual_blocks: int = Field(2, ge=1)
+    residual_blocks: int = Field(2, ge=1, le=16)
     groups: int = Field(32, ge=1)
     head_channels: int = Field(32, ge=1)
     patch_size: Literal[1, 2, 4] = Field(1, description="pixel-unshuffle factor of the stem")
@@ -241,9 +241,9 @@ class GridName(StrEnum):
 class SamplingConfig(Strict):
     sampler: SamplerName = SamplerName.DPM_SOLVER_PP_2M
     grid: GridName = GridName.LOG_SNR
-    steps: int = Field(20, ge=1)
+    steps: int = Field(20, ge=1, le=100_000)
     eta: float = Field(0.0, ge=0, le=1)
-    guidance: float = Field(1.0, ge=0, description="1 is no guidance")
+    guidance: float = Field(1.0, ge=0, le=100, description="1 is no guidance")
     early_stopping_tolerance: float = Field(1e-3, gt=0, description="of the early-stopping sampler, on x0_hat")
 
 

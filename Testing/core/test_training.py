@@ -165,6 +165,15 @@ def test_a_run_is_not_resumed_with_other_settings_or_slices(
         fit(a_small_config(), cache, tmp_path / "nowhere", resume=True, accelerator="cpu")
 
 
+def test_a_cache_of_another_grid_or_preparation_is_refused(cache: SliceCache, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"other settings under data\.grid"):
+        fit(a_small_config("data.grid.spacing_mm=2"), cache, tmp_path / "run", accelerator="cpu")
+    cache_of_scans = write_small_cache(tmp_path / "cache", a_small_config(), made_with={"percentiles": [1.0, 99.0]})
+    with pytest.raises(TrainingError, match=r"other settings under data\.percentiles"):
+        fit(a_small_config(), cache_of_scans, tmp_path / "run", accelerator="cpu")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_batch_that_cannot_be_split_over_the_processes_is_refused(cache: SliceCache, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="batch of 4 .* 3 processes"):
         fit(a_small_config(), cache, tmp_path / "run", accelerator="cpu", devices=3)

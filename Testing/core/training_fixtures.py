@@ -30,7 +30,9 @@ def a_small_config(*overrides: str) -> Config:
     return load_config("fast", (*SMALL, *overrides))
 
 
-def write_small_cache(folder: Path, config: Config, subjects: int = 12, lesional: float = 0.5) -> SliceCache:
+def write_small_cache(
+    folder: Path, config: Config, subjects: int = 12, lesional: float = 0.5, made_with: dict | None = None
+) -> SliceCache:
     """Discs of soft texture, one a subject, some with a bright square in them; every fourth subject is held out."""
     rng = np.random.default_rng(0)
     side = config.data.grid.shape[0]
@@ -60,4 +62,4 @@ def write_small_cache(folder: Path, config: Config, subjects: int = 12, lesional
                 image,
                 mask,
             )
-        return writer.finish({"made": "for tests"})
+        return writer.finish({"data": made_with or {}})

@@ -45,7 +45,7 @@ class RequestBase(Strict):
     grid: GridName | None = None
     steps: int | None = Field(None, ge=1, le=1000)
     eta: float | None = Field(None, ge=0, le=1)
-    guidance: float | None = Field(None, ge=0)
+    guidance: float | None = Field(None, ge=0, le=100)
     attempts: int = Field(3, ge=1, le=100)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     threads: int | None = Field(None, ge=1, le=1024)

@@ -92,6 +92,7 @@ def fit(
         TrainingError: if the folder holds a run already, or another run than the one to resume.
         OutputError: if the folder cannot be written.
     """
+    _check_same_preparation(config, cache)
     config = with_seen_pathologies(config, cache)
     batches = TrainingBatches(cache, config, ranks=_ranks(devices, nodes))
     if config.training.precision == "fp16" and not _has_gpu(accelerator):
@@ -176,6 +177,18 @@ def _ranks(devices: int | str, nodes: int) -> int:
     if launched is not None:
         return int(launched)
     return (int(devices) if str(devices).isdigit() else 1) * nodes
+
+
+def _check_same_preparation(config: Config, cache: SliceCache) -> None:
+    """A bundle states how its slices were made: the configuration must say what the cache was made with."""
+    wanted = config.data.model_dump(mode="json")
+    made_with = cache.manifest["made_of"].get("data", {}) | {"grid": cache.grid.model_dump(mode="json")}
+    changed = sorted(key for key in wanted.keys() & made_with.keys() if wanted[key] != made_with[key])
+    if changed:
+        raise TrainingError(
+            f"{cache.folder} was prepared with other settings under data.{', data.'.join(changed)}",
+            "prepare the cases again with this configuration",
+        )
 
 
 def _check_same_run(record: dict, config: Config, cache: SliceCache, out: Path) -> None:
