@@ -236,7 +236,9 @@ def test_wrong_requests_are_told_what_would_be_right(cases: Path, tmp_path: Path
 
 def test_slices_with_too_little_brain_are_left_out(cases: Path, tmp_path: Path, config: Config) -> None:
     strict = config.model_copy(update={"data": config.data.model_copy(update={"minimum_brain_share": 0.25})})
-    lax, few = (prepare([cases], which, tmp_path / name) for which, name in ((config, "lax"), (strict, "strict")))
+    lax, few = (
+        prepare([cases], which, tmp_path / name, ["infarct"]) for which, name in ((config, "lax"), (strict, "strict"))
+    )
     assert 0 < len(few.cache) < len(lax.cache)
     shares = (few.cache.images[:] > -1).mean(axis=(1, 2))
     assert shares.min() > 0.2, "what is left is brain (a few of its darkest pixels are clipped to the background)"
