@@ -93,7 +93,7 @@ def draw_samples(
         group = [waiting.popleft() for _ in range(min(size, len(waiting)))]
         keys = [NoiseKey(request.seed, index, attempt=len(attempts)) for index, attempts in group]
 
-        on_step = _within(on_progress, finished, len(group), total)
+        on_step = within(on_progress, finished, len(group), total)
         drawings = synthesizer.draw(request, [request.position_mm] * len(group), keys, on_step=on_step)
         for (index, attempts), drawing in zip(group, drawings, strict=True):
             checked = check_delivery(
@@ -109,14 +109,20 @@ def draw_samples(
             on_progress(Progress("sampling", finished, total))
 
 
-def _within(on_progress: OnProgress, finished: int, share: int, total: int) -> Callable[[StepReport], None]:
-    """Reports the steps of a draw as parts of its samples; a sample counts as done only when it is kept."""
+def within(on_progress: OnProgress, finished: int, share: int, total: int) -> Callable[[StepReport], None] | None:
+    """Reports the steps of a draw as parts of what it makes; a sample or slice counts as done only when it is kept.
 
-    def tell(step: StepReport) -> None:
-        if on_progress is not None:
-            on_progress(Progress("sampling", finished + share * 0.999 * (step.index + 1) / step.total, total))
-
-    return tell
+    Args:
+        on_progress: told after each step; None for nobody, and then there is nothing to call.
+        finished: samples or slices done before this draw.
+        share: how many this draw makes.
+        total: of the run.
+    """
+    if on_progress is None:
+        return None
+    return lambda step: on_progress(
+        Progress("sampling", finished + share * 0.999 * (step.index + 1) / step.total, total)
+    )
 
 
 def generate(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from jsddpm_core.diffusion.noise import NoiseKey, through_plane_weights
-from jsddpm_core.diffusion.samplers import StepReport
 from jsddpm_core.errors import OutputError
 from jsddpm_core.files import make_folder, remove_empty
 from jsddpm_core.generation.delivery import BRAIN_ABOVE, Delivery, check_delivery
+from jsddpm_core.generation.generate import within
 from jsddpm_core.generation.picture import MOST_TILES, OVERVIEW, Tile, tile_caption, write_picture
 from jsddpm_core.generation.request import VolumeRequest
 from jsddpm_core.generation.results import remove_partials, resolved, write_result
@@ -137,17 +136,11 @@ def _draw(
             positions[start : start + size],
             keys,
             weights,
-            _within(on_progress, start, len(group), len(slices)),
+            within(on_progress, start, len(group), len(slices)),
         )
     if on_progress is not None:
         on_progress(Progress("sampling", len(slices), len(slices)))
     return Drawing(np.stack([drawing.channels for drawing in drawings], axis=-1), drawings[0].table)
-
-
-def _within(on_progress: OnProgress, start: int, share: int, total: int) -> Callable[[StepReport], None] | None:
-    if on_progress is None:
-        return None
-    return lambda step: on_progress(Progress("sampling", start + share * 0.999 * (step.index + 1) / step.total, total))
 
 
 def _tiles(volume: Volume, sidecar: Sidecar, synthesizer: Synthesizer) -> list[Tile]:
