@@ -138,6 +138,20 @@ class Licence(Strict):
     sources: tuple[Source, ...] = ()
 
 
+class StartModel(Strict):
+    """The bundle that a training run began with.
+
+    Attributes:
+        name: of the bundle.
+        digest: its identity, see `Manifest.digest`.
+        steps: optimiser steps behind its weights.
+    """
+
+    name: str = Field(min_length=1)
+    digest: str = Field(pattern=r"^[0-9a-f]{64}$")
+    steps: int = Field(ge=0)
+
+
 class TrainingRecord(Strict):
     """How the model came about, in settings and aggregates.
 
@@ -145,7 +159,8 @@ class TrainingRecord(Strict):
         losses: the loss terms.
         training: the optimiser's settings.
         data: the preprocessing settings.
-        steps: optimiser steps behind these weights.
+        steps: optimiser steps of the run behind these weights.
+        start: the bundle whose weights that run began with; None for fresh ones.
         slices: number of slices by split and class (`unknown` where the class is).
         subjects: number of people by split.
         data_digest: SHA-256 of salt and slice-cache digest: whoever has the data can check that it was them.
@@ -158,6 +173,7 @@ class TrainingRecord(Strict):
     training: TrainingConfig
     data: DataConfig
     steps: int = Field(ge=0)
+    start: StartModel | None = None
     slices: dict[str, dict[str, int]] = Field(default_factory=dict)
     subjects: dict[str, int] = Field(default_factory=dict)
     data_digest: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")

@@ -80,6 +80,12 @@ def train(
     cache: Cache,
     out: Annotated[Path, typer.Option("--out", help="The run's folder.")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last complete checkpoint.")] = False,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--start", help="Bundle, by name or folder, whose weights the run begins with; fresh ones by default."
+        ),
+    ] = None,
     override: options.Set = None,
     accelerator: Annotated[Literal["auto", "cpu", "gpu", "mps"], typer.Option("--accelerator")] = "auto",
     devices: Annotated[str, typer.Option("--devices", help="Devices of this node, or auto.")] = "1",
@@ -90,12 +96,14 @@ def train(
     # Of many processes (torchrun, SLURM, Lightning's own), the first speaks for all.
     report = Reporter(as_json, silent=any(os.environ.get(name, "0") != "0" for name in _RANKS))
 
+    from jsddpm_core.bundle import find_bundle, read_bundle
     from jsddpm_core.config_file import load_config
 
     settings = load_config(config, tuple(override or ()))
     chosen = _devices(devices)
     opened, priors = _cache_and_priors(cache, settings)
     _there(accelerator)
+    bundle = None if start is None else read_bundle(find_bundle(start))
     try:
         from jsddpm_core.training.fit import fit
     except ModuleNotFoundError as error:
@@ -109,6 +117,7 @@ def train(
             opened,
             out,
             resume=resume,
+            start=bundle,
             accelerator=accelerator,
             devices=chosen,
             nodes=nodes,

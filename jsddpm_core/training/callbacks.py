@@ -14,16 +14,21 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from jsddpm_core.config import Config
+from jsddpm_core.manifest import StartModel
 
 OnProgress = Callable[[str, int, int, float], None]
 """Called with stage, steps done, steps in all and the seconds that are left."""
 
 
 class RunRecord(Callback):
-    """Writes the configuration and the cache's digest into every checkpoint, as plain types."""
+    """Writes the configuration, the cache's digest and the start model into every checkpoint, as plain types."""
 
-    def __init__(self, config: Config, cache_digest: str) -> None:
-        self.record = {"config": config.model_dump(mode="json"), "cache_digest": cache_digest}
+    def __init__(self, config: Config, cache_digest: str, start: StartModel | None) -> None:
+        self.record = {
+            "config": config.model_dump(mode="json"),
+            "cache_digest": cache_digest,
+            "start": None if start is None else start.model_dump(mode="json"),
+        }
 
     def on_save_checkpoint(self, _trainer: L.Trainer, _module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["jsddpm"] = self.record

@@ -23,7 +23,7 @@ from jsddpm_core.config_file import parse_config
 from jsddpm_core.data.slices import SPLITS, SliceCache
 from jsddpm_core.errors import CaseError, TrainingError
 from jsddpm_core.generation.volume import neighbour_correlation
-from jsddpm_core.manifest import BundleFacts, BundlePathology, ImageGrid, Licence, Source, TrainingRecord
+from jsddpm_core.manifest import BundleFacts, BundlePathology, ImageGrid, Licence, Source, StartModel, TrainingRecord
 from jsddpm_core.training.checkpoint import read_checkpoint
 from jsddpm_core.training.model_card import model_card
 
@@ -80,6 +80,7 @@ def export_run(
         title=title,
         licence=licence,
         steps=int(content.get("global_step", 0)),
+        start=record.get("start"),
         limits=limits,
         priors=priors,
         overwrite=overwrite,
@@ -96,6 +97,7 @@ def export_bundle(
     title: str,
     licence: Licence,
     steps: int,
+    start: Mapping[str, Any] | None = None,
     limits: Sequence[str] = (),
     priors: np.ndarray | None = None,
     salt: str | None = None,
@@ -111,7 +113,8 @@ def export_bundle(
         name: of the bundle, lower case.
         title: of the model card.
         licence: of the weights, and the data behind them.
-        steps: optimiser steps behind these weights.
+        steps: optimiser steps of the run behind these weights.
+        start: name, digest and steps of the bundle that the run began with.
         limits: what the model cannot do, one sentence each.
         priors: anatomical prior of each bin, `(bins, X, Y)` in [-1, 1], where the model uses one.
         salt: of the data digest, hexadecimal; drawn at random by default.
@@ -141,6 +144,7 @@ def export_bundle(
             training=config.training,
             data=config.data,
             steps=steps,
+            start=None if start is None else StartModel(**start),
             slices=slices,
             subjects=subjects,
             data_digest=hashlib.sha256(f"{salt}{cache.digest}".encode()).hexdigest(),

@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, Model
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
+from jsddpm_core.bundle import Bundle
 from jsddpm_core.config import Config
 from jsddpm_core.data.slices import SliceCache
 from jsddpm_core.errors import OutputError, TrainingError
@@ -22,6 +23,7 @@ from jsddpm_core.training.callbacks import OnProgress, Previews, Progress, RunRe
 from jsddpm_core.training.checkpoint import AtomicCheckpointIO, read_checkpoint
 from jsddpm_core.training.module import JointDiffusion
 from jsddpm_core.training.pools import with_seen_pathologies
+from jsddpm_core.training.start import load_start, start_model
 from jsddpm_core.training.validation import HeldOutBatches, spread
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
@@ -67,6 +69,7 @@ def fit(
     out: Path,
     *,
     resume: bool = False,
+    start: Bundle | None = None,
     accelerator: str = "auto",
     devices: int | str = 1,
     nodes: int = 1,
@@ -82,6 +85,7 @@ def fit(
         cache: the prepared slices.
         out: the run folder.
         resume: go on from the last complete checkpoint, with the result of an uninterrupted run.
+        start: the model whose weights the run begins with; fresh ones by default.
         accelerator: Lightning's name of the device kind.
         devices: processes on this node.
         nodes: number of nodes.
@@ -101,7 +105,7 @@ def fit(
     first_step = 0
     if resume:
         checkpoint = read_checkpoint(last)
-        _check_same_run(checkpoint.get("jsddpm", {}), config, cache, out)
+        _check_same_run(checkpoint.get("jsddpm", {}), config, cache, start, out)
         first_step = checkpoint["global_step"]
     elif last.exists():
         raise TrainingError(f"{out} holds a training run already", "add --resume or choose another folder")
@@ -114,6 +118,8 @@ def fit(
     # Fresh weights are drawn from the seed; everything later is keyed and needs no global generator.
     L.seed_everything(config.training.seed, workers=False, verbose=False)
     module = JointDiffusion(config, len(batches))
+    if start is not None:
+        load_start(module.network, config, start)
     best = ModelCheckpoint(
         dirpath=out / "checkpoints",
         filename="best",
@@ -124,7 +130,7 @@ def fit(
     validates = len(cache.indices("validation")) > 0
     callbacks = [
         EMAWeightAveraging(decay=config.training.ema_decay, use_buffers=False),
-        RunRecord(config, cache.digest),
+        RunRecord(config, cache.digest, None if start is None else start_model(start)),
         Previews(out / "previews"),
         ModelCheckpoint(
             dirpath=out / "checkpoints",
@@ -191,11 +197,17 @@ def _check_same_preparation(config: Config, cache: SliceCache) -> None:
         )
 
 
-def _check_same_run(record: dict, config: Config, cache: SliceCache, out: Path) -> None:
+def _check_same_run(record: dict, config: Config, cache: SliceCache, start: Bundle | None, out: Path) -> None:
     """A resumed run may be longer or shorter than planned; everything else must be the same."""
     if record.get("cache_digest") != cache.digest:
         raise TrainingError(
             f"the run in {out} was started on another cache", "resume with the same cache or start a new run"
+        )
+
+    said = None if start is None else start_model(start).model_dump(mode="json")
+    if record.get("start") != said:
+        raise TrainingError(
+            f"the run in {out} was started from another model", "resume with the same start model or start a new run"
         )
 
     def comparable(tree: dict) -> dict:

@@ -41,7 +41,7 @@ def model_card(facts: BundleFacts, network_parameters: int, network: dict, limit
         _sources(facts),
         f"Weights: {facts.licence.weights}.",
         "## How",
-        f"{record.steps:,} steps of {record.training.batch_size} slices; "
+        f"{record.steps:,} steps of {record.training.batch_size} slices{_start(facts)}; "
         f"{facts.diffusion.schedule.name.value} schedule, prediction of the {facts.diffusion.prediction.value}; "
         f"EMA {record.training.ema_decay:g}. By default it samples with {facts.sampling.sampler.value} "
         f"in {facts.sampling.steps} steps.",
@@ -79,6 +79,11 @@ def _pathologies(facts: BundleFacts) -> str:
             f"| {pathology.code or ''} | {low:g} to {high:g} |"
         )
     return "\n".join(rows)
+
+
+def _start(facts: BundleFacts) -> str:
+    start = facts.training.start
+    return "" if start is None else f", from the weights of `{start.name}` ({start.digest[:12]}, {start.steps:,} steps)"
 
 
 def _known_limits(facts: BundleFacts) -> list[str]:

@@ -1,0 +1,61 @@
+"""Training that begins with the weights of a bundle, for pathologies of its own."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from jsddpm_core.bundle import Bundle
+from jsddpm_core.config import Config
+from jsddpm_core.errors import TrainingError
+from jsddpm_core.manifest import StartModel
+from jsddpm_core.networks.from_bundle import load_denoiser_network
+
+PATHOLOGIES = "condition.pathology_embedding.weight"
+
+
+def start_model(bundle: Bundle) -> StartModel:
+    """What a run's record says of the bundle that it started from."""
+    manifest = bundle.manifest
+    return StartModel(name=manifest.name, digest=bundle.digest, steps=manifest.training.steps)
+
+
+def load_start(network: nn.Module, config: Config, bundle: Bundle) -> None:
+    """Gives a network the weights of a bundle.
+
+    Pathologies are matched by name; a new one begins as the unknown one, which every image was also shown as.
+
+    Args:
+        network: as `config` describes it; changed in place.
+        config: of the run that begins.
+        bundle: the start model.
+
+    Raises:
+        TrainingError: if the configuration describes another model.
+    """
+    own, theirs = _shape_of(config), _shape_of(bundle.manifest.config())
+    differing = [key for key in own if own[key] != theirs[key]]
+    if differing:
+        raise TrainingError(
+            f"the start model {bundle.manifest.name} has other settings under {', '.join(differing)}",
+            "start with its own configuration, or from scratch",
+        )
+    weights = dict(load_denoiser_network(bundle).state_dict())
+    rows = [pathology.name for pathology in bundle.manifest.pathologies]
+    unknown = len(rows)
+    sources = [rows.index(name) if name in rows else unknown for name in (item.name for item in config.pathologies)]
+    weights[PATHOLOGIES] = weights[PATHOLOGIES][[*sources, unknown]]
+    network.load_state_dict(weights)
+
+
+def _shape_of(config: Config) -> dict[str, object]:
+    """Everything that the weights depend on, by its dotted name."""
+    return {
+        "channels": config.channels,
+        "network": config.network,
+        "conditioning.bins": config.conditioning.bins,
+        "conditioning.prior": config.conditioning.prior,
+        "diffusion.schedule": config.diffusion.schedule,
+        "diffusion.prediction": config.diffusion.prediction,
+        "diffusion.self_conditioning.enabled": config.diffusion.self_conditioning.enabled,
+        "data.grid": config.data.grid,
+    }
