@@ -1,0 +1,152 @@
+"""JSDDPMSlicer: synthetic brain FLAIR images with their lesion masks. Wiring only; the work is in JSDDPMSlicerLib."""
+
+import qt
+import slicer
+from JSDDPMSlicerLib import Interpreter
+from JSDDPMSlicerLib.GeneratePanel import GeneratePanel
+from JSDDPMSlicerLib.Parameters import GenerateParameters
+from JSDDPMSlicerLib.SetupPanel import SetupPanel
+from JSDDPMSlicerLib.SyntheticNotice import SyntheticNotice
+from JSDDPMSlicerLib.Worker import Worker
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+
+class JSDDPMSlicer(ScriptedLoadableModule):
+    """What the module list shows."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("Joint Lesion Synthesis (JSDDPM)")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Image Synthesis")]
+        self.parent.dependencies = []
+        self.parent.contributors = ["JSDDPMSlicer maintainers"]
+        self.parent.helpText = _(
+            "Makes synthetic brain FLAIR images together with the masks of their lesions, at the position and of the "
+            "pathology asked for. For research and teaching. No image shows a patient, and none is for clinical use."
+        )
+        self.parent.acknowledgementText = _(
+            "Built on 3D Slicer, PyTorch and MONAI. The model that comes with the extension was trained on open data; "
+            "its model card names them and their licences."
+        )
+
+
+class JSDDPMSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """Tabs, shortcuts, and the life of the worker."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self.worker = None
+        self.generate = None
+        self.settings = None
+        self.notice = None
+        self.shortcuts = []
+
+    def setup(self):
+        ScriptedLoadableModuleWidget.setup(self)
+        self.logic = JSDDPMSlicerLogic()
+        self.worker = Worker(Interpreter.currentInterpreter, self.onWorker)
+        self.tabs = qt.QTabWidget()
+        self.layout.addWidget(self.tabs)
+        generateWidget = self.addPanel("Generate", _("Generate"))
+        setupWidget = self.addPanel("Setup", _("Setup"))
+        self.generate = GeneratePanel(generateWidget, self.worker)
+        self.settings = SetupPanel(setupWidget, self.worker, self.onSetupChanged)
+        self.notice = SyntheticNotice()
+        self.addObserver(slicer.mrmlScene, slicer.vtkMRMLScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.vtkMRMLScene.EndCloseEvent, self.onSceneEndClose)
+        self.tabs.connect("currentChanged(int)", self.onTab)
+        slicer.app.connect("aboutToQuit()", self.onQuit)
+        self.generate.setParameters(self.logic.getParameterNode())
+
+    def addPanel(self, name, title):
+        widget = slicer.util.loadUI(self.resourcePath(f"UI/{name}.ui"))
+        widget.setMRMLScene(slicer.mrmlScene)
+        self.tabs.addTab(widget, title)
+        return widget
+
+    def enter(self):
+        if self.generate.parameters is None:
+            self.generate.setParameters(self.logic.getParameterNode())
+        if not self.shortcuts:
+            for keys, action in (("Ctrl+Return", self.onApplyKey), ("Ctrl+D", self.generate.choices.newSeed)):
+                shortcut = qt.QShortcut(qt.QKeySequence(keys), self.tabs)
+                shortcut.connect("activated()", action)
+                self.shortcuts.append(shortcut)
+        self.generate.refresh()
+        self.generate.measure()
+        self.onTab(self.tabs.currentIndex)
+
+    def exit(self):
+        for shortcut in self.shortcuts:
+            shortcut.setParent(None)
+            shortcut.deleteLater()
+        self.shortcuts = []
+
+    def cleanup(self):
+        """Before a reload, and when the application ends."""
+        self.exit()
+        slicer.app.disconnect("aboutToQuit()", self.onQuit)
+        self.worker.stop()
+        self.generate.close()
+        self.settings.close()
+        self.notice.close()
+        self.removeObservers()
+
+    def onApplyKey(self):
+        if self.generate.ui.applyButton.enabled:
+            self.generate.onApply()
+
+    def onQuit(self):
+        self.worker.stop()
+
+    def onTab(self, index):
+        if index == 1:
+            self.settings.enter()
+
+    def onWorker(self):
+        if self.settings is not None:
+            self.settings.refreshWorker()
+
+    def onSetupChanged(self):
+        self.generate.choices.refreshModels()
+        self.generate.measure()
+
+    def onSceneStartClose(self, _caller, _event):
+        self.generate.sceneClosed()
+        self.generate.setParameters(None)
+
+    def onSceneEndClose(self, _caller, _event):
+        self.generate.setParameters(self.logic.getParameterNode())
+
+
+class JSDDPMSlicerLogic(ScriptedLoadableModuleLogic):
+    """The scene's parameters."""
+
+    def getParameterNode(self):
+        return GenerateParameters(super().getParameterNode())
+
+
+class JSDDPMSlicerTest(ScriptedLoadableModuleTest):
+    """A run from click to overlay with the model that comes with the extension."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        self.setUp()
+        self.test_generate()
+
+    def test_generate(self):
+        from JSDDPMSlicerLib.ModuleTest import generateOnce
+
+        generateOnce(self)

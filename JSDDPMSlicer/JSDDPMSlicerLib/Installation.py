@@ -1,0 +1,232 @@
+"""The packages that the worker needs: which are there, and how they are installed after the user has agreed."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import qt
+import slicer
+
+REQUIREMENTS = Path(__file__).resolve().parents[1] / "Resources" / "requirements.txt"
+TORCH = "torch>=2.8"
+_REQUIREMENT = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)\s*>=\s*(?P<least>[0-9.]+)")
+
+
+@dataclass(frozen=True)
+class Package:
+    """A distribution that is needed.
+
+    Attributes:
+        name: of the distribution.
+        least: lowest version that serves.
+        found: the version that is there; None for none.
+    """
+
+    name: str
+    least: str
+    found: str | None
+
+    @property
+    def serves(self) -> bool:
+        return self.found is not None and _release(self.found) >= _release(self.least)
+
+    @property
+    def status(self) -> str:
+        """In words."""
+        if self.found is None:
+            return "missing"
+        return "present" if self.serves else f"too old, needs {self.least}"
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """The leading numbers of a version, enough to compare it with a lower bound."""
+    return tuple(int(number) for number in re.match(r"[0-9.]*", version).group().strip(".").split(".") if number)
+
+
+def requirements() -> list[str]:
+    """Lines of requirements.txt without comments; torch is not among them, PyTorchUtils installs it."""
+    lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
+    return [line.split("#")[0].strip() for line in lines if line.split("#")[0].strip()]
+
+
+def packages() -> list[Package]:
+    """Everything that is needed, torch first."""
+    importlib.invalidate_caches()
+    found = []
+    for line in [TORCH, *requirements()]:
+        match = _REQUIREMENT.match(line)
+        if match is None:
+            raise ValueError(f"{REQUIREMENTS.name}: '{line}' is not of the form NAME>=VERSION")
+        try:
+            version = importlib.metadata.version(match["name"])
+        except importlib.metadata.PackageNotFoundError:
+            version = None
+        found.append(Package(match["name"], match["least"], version))
+    return found
+
+
+def missing() -> list[Package]:
+    return [package for package in packages() if not package.serves]
+
+
+def howToInstall() -> str:
+    """What `install` would do, in one sentence for the question before it."""
+    names = [package.name for package in missing()]
+    torch = "PyTorch by the PyTorch extension" if "torch" in names else ""
+    rest = [name for name in names if name != "torch"]
+    others = f"{', '.join(rest)} by pip" if rest else ""
+    return " and ".join(part for part in (torch, others) if part)
+
+
+def install() -> None:
+    """Installs what is missing into the application's Python.
+
+    Raises:
+        RuntimeError: if something is still missing afterwards; the sentence says what and what to do.
+    """
+    names = {package.name for package in missing()}
+    if "torch" in names:
+        _installTorch()
+    wanted = [line for line in requirements() if _REQUIREMENT.match(line)["name"] in names]
+    if wanted:
+        _installOthers(wanted)
+    left = missing()
+    if left:
+        raise RuntimeError(
+            f"{', '.join(package.name for package in left)} could not be installed: "
+            "check the network connection, or install them by hand with slicer.util.pip_install"
+        )
+
+
+def _installTorch() -> None:
+    try:
+        import PyTorchUtils
+    except ModuleNotFoundError as error:
+        raise RuntimeError(
+            "the PyTorch extension is missing: install it with the Extensions Manager and start Slicer again"
+        ) from error
+    PyTorchUtils.PyTorchUtilsLogic().installTorch(
+        askConfirmation=False, torchVersionRequirement=TORCH.removeprefix("torch")
+    )
+
+
+def _installOthers(wanted: list[str]) -> None:
+    packaging = getattr(slicer, "packaging", None)
+    if packaging is None:
+        slicer.util.pip_install(wanted)  # before Slicer 5.12
+        return
+    # Without a question: it has been asked. In testing mode it returns silently; the check afterwards speaks.
+    packaging.pip_ensure(wanted, prompt=False)
+
+
+def memoryBytes() -> int | None:
+    """The machine's main memory; None where the system does not tell."""
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if os.name == "nt":
+        return _windowsMemory()
+    return None
+
+
+def _windowsMemory() -> int | None:
+    import ctypes
+
+    class Status(ctypes.Structure):
+        _fields_ = [
+            ("length", ctypes.c_ulong), ("load", ctypes.c_ulong), ("total", ctypes.c_ulonglong),
+            ("available", ctypes.c_ulonglong), ("totalPage", ctypes.c_ulonglong),
+            ("availablePage", ctypes.c_ulonglong), ("totalVirtual", ctypes.c_ulonglong),
+            ("availableVirtual", ctypes.c_ulonglong), ("extended", ctypes.c_ulonglong),
+        ]  # fmt: skip
+
+    status = Status()
+    status.length = ctypes.sizeof(status)
+    return status.total if ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)) else None
+
+
+class GpuProbe:
+    """Asks the driver for its GPUs, without torch and without waiting.
+
+    Args:
+        onFound: called once with a sentence a GPU; with none where there is no NVIDIA driver.
+    """
+
+    def __init__(self, onFound: Callable[[list[str]], None]) -> None:
+        self._onFound: Callable[[list[str]], None] | None = onFound
+        self._process = qt.QProcess()
+        self._process.connect("finished(int,QProcess::ExitStatus)", self._onFinished)
+        self._process.connect("errorOccurred(QProcess::ProcessError)", self._onProcessError)
+        self._process.start("nvidia-smi", ["--query-gpu=name,memory.total", "--format=csv,noheader,nounits"])
+
+    @property
+    def answered(self) -> bool:
+        return self._onFound is None
+
+    def stop(self) -> None:
+        """Asks no longer."""
+        self._onFound = None
+        if self._process.state() != qt.QProcess.NotRunning:
+            self._process.kill()
+            self._process.waitForFinished(1000)
+
+    def _onProcessError(self, error: object) -> None:
+        if error == qt.QProcess.FailedToStart:
+            self._tell(_appleGpu())
+
+    def _onFinished(self, code: int, _status: object) -> None:
+        text = bytes(self._process.readAllStandardOutput().data()).decode("utf-8", "replace")
+        self._tell(gpusOf(text) if code == 0 else _appleGpu())
+
+    def _tell(self, found: list[str]) -> None:
+        onFound, self._onFound = self._onFound, None
+        if onFound is not None:
+            onFound(found)
+
+
+def gpusOf(text: str) -> list[str]:
+    """GPUs in nvidia-smi's answer, one phrase each."""
+    found = []
+    for line in text.splitlines():
+        name, _, memory = line.rpartition(",")
+        if name and memory.strip().isdecimal():
+            found.append(f"{name.strip()}, {int(memory) / 1024:.0f} GB")
+    return found
+
+
+def _appleGpu() -> list[str]:
+    machine = os.uname().machine if hasattr(os, "uname") else ""
+    return ["Apple GPU (Metal)"] if sys.platform == "darwin" and machine == "arm64" else []
+
+
+def diagnostics(workerLog: list[str], gpus: list[str]) -> str:
+    """A text for a bug report: versions and the worker's last words, with every path's folders left out."""
+    versions = [f"{package.name} {package.found or 'missing'}" for package in packages()]
+    lines = [
+        f"Slicer {slicer.app.applicationVersion} (revision {slicer.app.revision})",
+        f"Python {sys.version.split()[0]} on {sys.platform}",
+        f"Memory {round((memoryBytes() or 0) / 2**30)} GB; GPU: {'; '.join(gpus) or 'none found'}",
+        "Packages: " + ", ".join(versions),
+        "Worker:",
+        *workerLog[-100:],
+    ]
+    return withoutPaths("\n".join(lines))
+
+
+_PATH = re.compile(r"(?:[A-Za-z]:)?[\\/](?:[^\\/\s\"'<>|:]+[\\/])+(?P<last>[^\\/\s\"'<>|:,;)]*)")
+
+
+def withoutPaths(text: str) -> str:
+    """The text with `.../` for the folders of every path, and no names of patient's image files."""
+
+    def shorten(match: re.Match[str]) -> str:
+        last = match["last"]
+        return f".../{last}" if last.endswith((".py", ".json", ".safetensors")) or "." not in last else ".../(file)"
+
+    return _PATH.sub(shorten, text)

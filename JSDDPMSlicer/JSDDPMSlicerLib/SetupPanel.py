@@ -1,0 +1,275 @@
+"""The Setup panel: packages, machine, models and a text for fault reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from . import Bundles, Estimates, Installation, Interpreter
+from .Core import missingLightPackages
+from .Worker import Worker
+
+ROWS_SHOWN = 6
+
+
+class SetupPanel:
+    """Wires one `Setup.ui`.
+
+    Args:
+        widget: the loaded user interface.
+        worker: whose state is shown.
+        onChanged: called when packages or models have changed.
+    """
+
+    def __init__(self, widget: Any, worker: Worker, onChanged: Callable[[], None]) -> None:
+        self.widget, self.worker, self._onChanged = widget, worker, onChanged
+        self.ui = slicer.util.childWidgetVariables(widget)
+        self.gpus: list[str] = []
+        self._models: list[Bundles.Model] = []
+        self._probe: Installation.GpuProbe | None = None
+        _prepare(self.ui.packagesTable, [_("package"), _("version"), _("state")])
+        _prepare(self.ui.modelsTable, [_("model"), _("origin"), _("state")])
+        self._connect()
+        self.refresh()
+
+    def _connect(self) -> None:
+        ui = self.ui
+        ui.installButton.connect("clicked(bool)", self.onInstall)
+        ui.interpreterButton.connect("clicked(bool)", self.onChooseInterpreter)
+        ui.ownInterpreterButton.connect("clicked(bool)", self.onOwnInterpreter)
+        ui.importFileButton.connect("clicked(bool)", self.onImportFile)
+        ui.importFolderButton.connect("clicked(bool)", self.onImportFolder)
+        ui.checkButton.connect("clicked(bool)", self.onCheck)
+        ui.deleteButton.connect("clicked(bool)", self.onDelete)
+        ui.revealButton.connect("clicked(bool)", self.onReveal)
+        ui.folderButton.connect("clicked(bool)", self.onChangeFolder)
+        ui.copyButton.connect("clicked(bool)", self.onCopy)
+        ui.modelsTable.connect("itemSelectionChanged()", self._refreshModelButtons)
+
+    def enter(self) -> None:
+        """The panel has come to the front."""
+        if self._probe is None:
+            self._probe = Installation.GpuProbe(self._onGpus)
+        self.refresh()
+
+    def close(self) -> None:
+        """Before the panel goes."""
+        if self._probe is not None:
+            self._probe.stop()
+
+    # ------------------------------------------------------------ what is shown
+
+    def refresh(self) -> None:
+        """Looks at everything anew."""
+        found = Installation.packages()
+        rows = [(package.name, package.found or "", _(package.status)) for package in found]
+        _fill(self.ui.packagesTable, rows)
+        lacking = [package.name for package in found if not package.serves]
+        foreign = Interpreter.currentInterpreter().foreign
+        if not lacking:
+            said = _("Everything is there. No network connection is needed.")
+        elif foreign and not missingLightPackages():
+            said = _("Slicer's own Python lacks {names}; the chosen Python computes.").format(names=", ".join(lacking))
+        else:
+            said = _("Missing: {names}.").format(names=", ".join(lacking))
+        self.ui.packagesLabel.text = said
+        self.ui.installButton.enabled = bool(lacking)
+        self.ui.installButton.toolTip = (
+            _("Asks first, then installs {what}.").format(what=Installation.howToInstall())
+            if lacking
+            else _("Nothing is missing.")
+        )
+        memory = Installation.memoryBytes()
+        self.ui.memoryLabel.text = Estimates.size(memory)
+        self.ui.gpuLabel.text = "\n".join(self.gpus) if self.gpus else self._noGpu()
+        interpreter = Interpreter.currentInterpreter()
+        self.ui.interpreterLabel.text = interpreter.path.name if interpreter.foreign else _("Slicer's own")
+        self.ui.interpreterLabel.toolTip = str(interpreter.path)
+        self.ui.ownInterpreterButton.enabled = interpreter.foreign
+        self.refreshWorker()
+        self._refreshModels()
+        self.ui.diagnosticsText.plainText = Installation.diagnostics(list(self.worker.log), self.gpus)
+
+    def _noGpu(self) -> str:
+        asked = self._probe is not None and self._probe.answered
+        return _("None found; the processor computes.") if asked else _("Looking...")
+
+    def refreshWorker(self) -> None:
+        """Only the line about the computing process."""
+        running = self.worker.running
+        self.ui.workerLabel.text = _("running, kept ready") if running else _("starts with the first job")
+
+    def _refreshModels(self) -> None:
+        self._models = Bundles.listModels()
+        rows = [
+            (
+                model.name,
+                _("with the extension") if model.shipped else _("yours"),
+                _("ready") if model.problem is None else _("damaged"),
+            )
+            for model in self._models
+        ]
+        _fill(self.ui.modelsTable, rows)
+        for row, model in enumerate(self._models):
+            if model.problem is not None:
+                self.ui.modelsTable.item(row, 2).setToolTip(model.problem)
+        lacking = bool(missingLightPackages())
+        for button in (self.ui.importFileButton, self.ui.importFolderButton):
+            button.enabled = not lacking
+        if lacking:
+            self.say(_("Models can be read once the packages are installed."))
+        self._refreshModelButtons()
+
+    def _refreshModelButtons(self) -> None:
+        chosen = self.chosen
+        self.ui.checkButton.enabled = chosen is not None
+        self.ui.checkButton.toolTip = (
+            _("Compare all files with their recorded digests.") if chosen is not None else _("Choose a model first.")
+        )
+        own = chosen is not None and not chosen.shipped
+        self.ui.deleteButton.enabled = own
+        self.ui.deleteButton.toolTip = (
+            _("Delete this model from the disk, after a question.")
+            if own
+            else _("Choose a model first.") if chosen is None else _("It came with the extension and stays.")
+        )  # fmt: skip
+
+    @property
+    def chosen(self) -> Bundles.Model | None:
+        """The model of the current row."""
+        row = self.ui.modelsTable.currentRow()
+        return self._models[row] if 0 <= row < len(self._models) else None
+
+    def say(self, text: str) -> None:
+        self.ui.modelsStatus.text = text
+
+    def _onGpus(self, found: list[str]) -> None:
+        self.gpus = found
+        self.refresh()
+
+    # ------------------------------------------------------------ actions
+
+    def onInstall(self) -> None:
+        what = Installation.howToInstall()
+        question = _("Install {what} into Slicer's Python? This needs the network and some minutes.").format(what=what)
+        if not slicer.util.confirmOkCancelDisplay(question, windowTitle=_("Install packages")):
+            return
+        try:
+            with slicer.util.WaitCursor():
+                Installation.install()
+        except Exception as error:  # pip and PyTorchUtils raise what they like
+            slicer.util.errorDisplay(str(error), windowTitle=_("Install packages"))
+        self.worker.stop()  # the next job starts with what is installed now
+        self.refresh()
+        self._onChanged()
+
+    def onChooseInterpreter(self) -> None:
+        path = _chosenFile(qt.QFileDialog.getOpenFileName(self.widget, _("Choose a Python executable"), ""))
+        if path:
+            self._useInterpreter(path)
+
+    def onOwnInterpreter(self) -> None:
+        self._useInterpreter("")
+
+    def _useInterpreter(self, path: str) -> None:
+        Interpreter.chooseInterpreter(path)
+        self.worker.stop()
+        self.refresh()
+        self._onChanged()
+
+    def onImportFile(self) -> None:
+        path = _chosenFile(qt.QFileDialog.getOpenFileName(self.widget, _("Import a model"), "", _("Zip files (*.zip)")))
+        if path:
+            self.importModel(Path(path))
+
+    def onImportFolder(self) -> None:
+        path = qt.QFileDialog.getExistingDirectory(self.widget, _("Import a model"), "")
+        if path:
+            self.importModel(Path(path))
+
+    def importModel(self, source: Path) -> None:
+        """Copies a model into the models folder, and says how that went."""
+        try:
+            with slicer.util.WaitCursor():
+                model = Bundles.importModel(source)
+        except (ValueError, OSError) as error:
+            self.say(str(error))
+            return
+        self.say(_("{name} was imported.").format(name=model.name))
+        self._refreshModels()
+        self._onChanged()
+
+    def onCheck(self) -> None:
+        model = self.chosen
+        if model is None:
+            return
+        with slicer.util.WaitCursor():
+            found = Bundles.checkModel(model)
+        self.say(
+            "\n".join(found) if found else _("{name} is sound: all files are as recorded.").format(name=model.name)
+        )
+
+    def onDelete(self) -> None:
+        model = self.chosen
+        if model is None:
+            return
+        question = _("Delete the model {name} from the disk?").format(name=model.name)
+        if not slicer.util.confirmYesNoDisplay(question, windowTitle=_("Delete model")):
+            return
+        try:
+            Bundles.deleteModel(model)
+        except (ValueError, OSError) as error:
+            self.say(str(error))
+            return
+        self.say(_("{name} was deleted.").format(name=model.name))
+        self._refreshModels()
+        self._onChanged()
+
+    def onReveal(self) -> None:
+        folder = Bundles.modelsFolder()
+        folder.mkdir(parents=True, exist_ok=True)
+        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(folder)))
+
+    def onChangeFolder(self) -> None:
+        path = qt.QFileDialog.getExistingDirectory(self.widget, _("Models folder"), str(Bundles.modelsFolder()))
+        if path:
+            Bundles.setModelsFolder(path)
+            self.refresh()
+            self._onChanged()
+
+    def onCopy(self) -> None:
+        self.ui.diagnosticsText.plainText = Installation.diagnostics(list(self.worker.log), self.gpus)
+        qt.QApplication.clipboard().setText(self.ui.diagnosticsText.plainText)
+
+
+def _chosenFile(answer: Any) -> str:
+    """PySide answers with the filter too, PythonQt without."""
+    return answer[0] if isinstance(answer, tuple) else answer
+
+
+def _prepare(table: Any, headers: Sequence[str]) -> None:
+    table.setColumnCount(len(headers))
+    table.setHorizontalHeaderLabels(list(headers))
+    table.verticalHeader().setVisible(False)
+    table.horizontalHeader().setStretchLastSection(True)
+    table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
+    table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
+    table.setSelectionMode(qt.QAbstractItemView.SingleSelection)
+
+
+def _fill(table: Any, rows: Sequence[Sequence[str]]) -> None:
+    table.setRowCount(len(rows))
+    for row, texts in enumerate(rows):
+        for column, text in enumerate(texts):
+            table.setItem(row, column, qt.QTableWidgetItem(text))
+    table.resizeColumnsToContents()
+    height = table.horizontalHeader().height + table.verticalHeader().defaultSectionSize * min(
+        max(len(rows), 1), ROWS_SHOWN
+    )
+    table.setMinimumHeight(height + 4)
+    table.setMaximumHeight(height + 4)

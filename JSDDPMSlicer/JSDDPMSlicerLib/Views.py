@@ -1,0 +1,201 @@
+"""What the slice views show: results, the emerging image, the way back to what the user saw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import slicer
+
+from .Geometry import Placement
+from .Scene import Result, lesionCentreInWorld, localToWorld, toWorld, volumeMatrix
+
+RED, YELLOW = "Red", "Yellow"
+LAYERS = ("Background", "Foreground", "Label")
+
+
+def sliceNode(view: str = RED) -> Any:
+    return slicer.mrmlScene.GetNodeByID(f"vtkMRMLSliceNode{view}")
+
+
+def compositeNode(view: str = RED) -> Any:
+    return slicer.mrmlScene.GetNodeByID(f"vtkMRMLSliceCompositeNode{view}")
+
+
+@dataclass(frozen=True)
+class SliceState:
+    """Layers and place of one slice view."""
+
+    view: str
+    layers: tuple[str | None, ...]
+    opacities: tuple[float, float]
+    sliceToRAS: np.ndarray
+    fieldOfView: tuple[float, float, float]
+
+    @classmethod
+    def of(cls, view: str = RED) -> SliceState | None:
+        """The state of a view; None where there is no such view."""
+        place, layers = sliceNode(view), compositeNode(view)
+        if place is None or layers is None:
+            return None
+        return cls(
+            view,
+            tuple(getattr(layers, f"Get{layer}VolumeID")() for layer in LAYERS),
+            (layers.GetForegroundOpacity(), layers.GetLabelOpacity()),
+            slicer.util.arrayFromVTKMatrix(place.GetSliceToRAS()),
+            tuple(place.GetFieldOfView()),
+        )
+
+    def restore(self) -> None:
+        """Brings the view back, as far as its volumes are still there."""
+        place, layers = sliceNode(self.view), compositeNode(self.view)
+        if place is None or layers is None:
+            return
+        for layer, identifier in zip(LAYERS, self.layers, strict=True):
+            there = identifier is not None and slicer.mrmlScene.GetNodeByID(identifier) is not None
+            getattr(layers, f"Set{layer}VolumeID")(identifier if there else None)
+        layers.SetForegroundOpacity(self.opacities[0])
+        layers.SetLabelOpacity(self.opacities[1])
+        place.GetSliceToRAS().DeepCopy(slicer.util.vtkMatrixFromArray(self.sliceToRAS))
+        place.UpdateMatrices()
+        place.SetFieldOfView(*self.fieldOfView)
+
+
+def currentPosition(placement: Placement | None, reference: Any) -> tuple[float, float]:
+    """The model's z at the centre of the red view, and the angle between the view and the model's slices.
+
+    Args:
+        placement: of the patient's volume in the model's space; None where the world is that space.
+        reference: the patient's volume.
+
+    Returns:
+        Millimetres and degrees.
+
+    Raises:
+        ValueError: if the volume lies under a transform that is not linear.
+    """
+    sliceToRAS = slicer.util.arrayFromVTKMatrix(sliceNode().GetSliceToRAS())
+    centre, normal = sliceToRAS[:3, 3], sliceToRAS[:3, 2]
+    toPatient = np.eye(4)
+    if reference is not None:
+        toWorldMatrix = localToWorld(reference)
+        if toWorldMatrix is None:
+            raise ValueError(f"{reference.GetName()} lies under a transform that is not linear: harden it first")
+        toPatient = np.linalg.inv(toWorldMatrix)
+    chosen = Placement(np.eye(4)) if placement is None else placement
+    whole = Placement(chosen.patientToModel @ toPatient)
+    return whole.position(centre), whole.tiltDegrees(normal)
+
+
+def showResult(result: Result) -> None:
+    """Puts a result into the slice views, fits the red one to it and centres all on its lesion."""
+    slicer.util.setSliceViewerLayers(background=result.volume, foreground=None, label=None)
+    _align(sliceNode(RED), result.volume)
+    jumpTo(result)
+
+
+def jumpTo(result: Result) -> None:
+    """Centres the slice views on the lesion, or on the middle of a result without one."""
+    centre = lesionCentreInWorld(result)
+    if centre is None:
+        size = np.array(result.volume.GetImageData().GetDimensions(), float)
+        middle = volumeMatrix(result.volume) @ np.append((np.floor((size - 1) / 2)), 1.0)
+        centre = toWorld(middle[:3], result.volume)
+    for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+        node.JumpSliceByOffsetting(*centre)
+    logic = slicer.app.applicationLogic().GetSliceLogic(sliceNode(RED))
+    if logic is not None:
+        logic.FitSliceToBackground()
+    sliceNode(RED).JumpSliceByOffsetting(*centre)
+
+
+def showSideBySide(result: Result) -> None:
+    """The result in the red view and its reference in the yellow one, in the same plane and field of view."""
+    layoutNode = slicer.app.layoutManager()
+    layoutNode.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutSideBySideView)
+    compositeNode(RED).SetBackgroundVolumeID(result.volume.GetID())
+    compositeNode(YELLOW).SetBackgroundVolumeID(result.reference.GetID())
+    for view in (RED, YELLOW):
+        _align(sliceNode(view), result.volume)
+    jumpTo(result)
+    red, yellow = sliceNode(RED), sliceNode(YELLOW)
+    yellow.GetSliceToRAS().DeepCopy(red.GetSliceToRAS())
+    yellow.UpdateMatrices()
+    yellow.SetFieldOfView(*red.GetFieldOfView())
+
+
+def _align(place: Any, volume: Any) -> None:
+    """Turns a slice view into the plane of a result's slices, head up, patient's left on the right."""
+    axes = localToWorld(volume)[:3, :3] @ volumeMatrix(volume)[:3, :3]
+    normal, left = axes[:, 2] / np.linalg.norm(axes[:, 2]), -axes[:, 0] / np.linalg.norm(axes[:, 0])
+    origin = place.GetSliceToRAS()
+    position = [origin.GetElement(row, 3) for row in range(3)]
+    place.SetSliceToRASByNTP(*normal, *left, *position, 0)
+
+
+class Preview:
+    """The emerging image in the red view: one node, updated in place, gone and forgotten afterwards."""
+
+    NAME = "Emerging image (synthetic)"
+
+    def __init__(self, affine: np.ndarray, intensityRange: tuple[float, float]) -> None:
+        self._affine, self._range = affine, intensityRange
+        self._node: Any = None
+        self._before = SliceState.of(RED)
+        self.updates = 0
+
+    @property
+    def node(self) -> Any:
+        return self._node
+
+    def show(self, image: np.ndarray, position: float) -> None:
+        """Shows an image of a slice.
+
+        Args:
+            image: float32 `(X, Y)`.
+            position: z of the slice in the model's space.
+        """
+        voxels = np.ascontiguousarray(image.T[None])
+        if self._node is None:
+            self._node = self._add(voxels)
+        else:
+            slicer.util.updateVolumeFromArray(self._node, voxels)
+        affine = self._affine.copy()
+        affine[2, 3] = position
+        self._node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(affine))
+        if self.updates == 0:
+            place = sliceNode(RED)
+            place.SetOrientationToAxial()
+            compositeNode(RED).SetBackgroundVolumeID(self._node.GetID())
+            compositeNode(RED).SetForegroundVolumeID(None)
+            logic = slicer.app.applicationLogic().GetSliceLogic(place)
+            if logic is not None:
+                logic.FitSliceToBackground()
+        sliceNode(RED).SetSliceOffset(position)
+        self.updates += 1
+
+    def close(self) -> None:
+        """Removes the node and brings the user's view back."""
+        if self._node is not None and slicer.mrmlScene.IsNodePresent(self._node):
+            slicer.mrmlScene.RemoveNode(self._node)
+        if self._node is not None and self._before is not None:
+            self._before.restore()
+        self._node, self._before = None, None
+
+    def _add(self, voxels: np.ndarray) -> Any:
+        node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLScalarVolumeNode")
+        node.UnRegister(None)
+        node.SetName(self.NAME)
+        node.SetSaveWithScene(False)
+        node.SetHideFromEditors(True)
+        node.SetUndoEnabled(False)
+        node.SetAttribute("JSDDPM.Synthetic", "1")
+        slicer.mrmlScene.AddNode(node)
+        slicer.util.updateVolumeFromArray(node, voxels)
+        node.CreateDefaultDisplayNodes()
+        display = node.GetDisplayNode()
+        display.SetSaveWithScene(False)
+        display.SetAutoWindowLevel(0)
+        display.SetWindowLevelMinMax(*self._range)
+        return node
