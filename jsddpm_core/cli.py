@@ -17,9 +17,9 @@ from typing import Annotated, Any
 import typer
 
 from jsddpm_core import __version__
-from jsddpm_core.commands import generation, models, training
+from jsddpm_core.commands import generation, models, registration, training, worker
 from jsddpm_core.commands.reporting import Reporter, say_error
-from jsddpm_core.errors import JsddpmError
+from jsddpm_core.errors import JsddpmError, UnforeseenError, unforeseen
 from jsddpm_core.files import output_error
 
 FAULT, USAGE, INTERRUPTED = 1, 2, 130
@@ -60,6 +60,8 @@ app.command("volume")(generation.volume)
 app.command("reproduce")(generation.reproduce)
 app.command("models")(models.models)
 app.command("check-bundle")(models.check)
+app.command("register")(registration.register)
+app.command("worker")(worker.worker)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -127,23 +129,11 @@ def _usage(error: Any, report: Reporter) -> int:
 
 def _fault(error: Exception, report: Reporter) -> int:
     """What nobody foresaw: one sentence, and the traceback only for whoever asks."""
-    # torch has a class for a GPU that is full, and for the processor's memory a plain RuntimeError.
-    full = type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator: can't allocate memory" in str(error)
-    if full or isinstance(error, MemoryError):
-        report.error(
-            JsddpmError("the memory of the device is used up", "ask for a smaller --batch or another --device")
-        )
-        return USAGE
+    said = unforeseen(error, "please report it, with what JSDDPM_TRACEBACK=1 shows")
     if os.environ.get("JSDDPM_TRACEBACK"):
         traceback.print_exc()
-    said = " ".join(str(error).split())[:300]
-    report.error(
-        JsddpmError(
-            f"an unforeseen fault in the program ({type(error).__name__}: {said})",
-            "please report it, with what JSDDPM_TRACEBACK=1 shows",
-        )
-    )
-    return FAULT
+    report.error(said)
+    return FAULT if isinstance(said, UnforeseenError) else USAGE
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ MAXIMUM_CORRELATION = 0.99
 
 
 class ScheduleName(StrEnum):
+    """How beta rises with t; see `diffusion.schedule`."""
+
     LINEAR = "linear"
     SCALED_LINEAR = "scaled_linear"
     COSINE = "cosine"
@@ -29,12 +31,16 @@ class ScheduleName(StrEnum):
 
 
 class Prediction(StrEnum):
+    """What the network estimates: x0, the noise, or v = alpha epsilon - sigma x0."""
+
     SAMPLE = "sample"
     EPSILON = "epsilon"
     VELOCITY = "velocity"
 
 
 class NoiseKind(StrEnum):
+    """White noise, or simplex noise with structure at several scales."""
+
     GAUSSIAN = "gaussian"
     SIMPLEX = "simplex"
 
@@ -226,6 +232,8 @@ class TrainingConfig(Strict):
 
 
 class SamplerName(StrEnum):
+    """The samplers of `diffusion.samplers`."""
+
     DDPM = "ddpm"
     DDIM = "ddim"
     DPM_SOLVER_PP_2M = "dpm-solver++2m"
@@ -233,6 +241,8 @@ class SamplerName(StrEnum):
 
 
 class GridName(StrEnum):
+    """How the times of a run are spaced; see `Schedule.times`."""
+
     UNIFORM = "uniform"
     QUADRATIC = "quadratic"
     LOG_SNR = "log_snr"

@@ -19,6 +19,11 @@ class JsddpmError(Exception):
         self.remedy = remedy.rstrip(". ")
         super().__init__(f"{self.message}: {self.remedy}.")
 
+    @property
+    def kind(self) -> str:
+        """What programs tell errors apart by."""
+        return type(self).__name__
+
 
 class ConfigError(JsddpmError):
     """A configuration key or value that cannot be used."""
@@ -54,6 +59,47 @@ class TrainingError(JsddpmError):
 
 class ReproductionError(JsddpmError):
     """A sidecar whose result could not be regenerated."""
+
+
+class PackageError(JsddpmError):
+    """A package that is missing or cannot be loaded."""
+
+
+class DeviceMemoryError(JsddpmError):
+    """The memory of the device that is used up."""
+
+    kind = "MemoryError"
+
+
+class UnforeseenError(JsddpmError):
+    """A fault of the program that nobody foresaw."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says, in whosever words, that no memory is left."""
+    # torch has a class for a GPU that is full; for the processor's memory it has a plain RuntimeError, as ITK has.
+    if isinstance(error, MemoryError | DeviceMemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    said = ("out of memory", "can't allocate memory", "failed to allocate memory")
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in said)
+
+
+def unforeseen(error: Exception, remedy: str) -> JsddpmError:
+    """An exception that no code expected, in one sentence.
+
+    Args:
+        error: not one of ours.
+        remedy: what the user can do about a fault of the program.
+
+    Returns:
+        A DeviceMemoryError, a PackageError or an UnforeseenError.
+    """
+    if is_out_of_memory(error):
+        return DeviceMemoryError("the memory of the device is used up", "ask for a smaller batch or another device")
+    if isinstance(error, ImportError) and error.name and not error.name.startswith("jsddpm_core"):
+        return PackageError(f"package '{error.name}' is missing or cannot be loaded", "install it again")
+    said = " ".join(str(error).split())[:300]
+    return UnforeseenError(f"an unforeseen fault in the program ({type(error).__name__}: {said})", remedy)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -29,6 +29,12 @@ def output_error(path: Path, error: OSError) -> OutputError:
     return OutputError(f"{path} could not be written ({said})", "choose another folder")
 
 
+def is_disk_full(error: BaseException) -> bool:
+    """Whether that is why something could not be written."""
+    cause = error.__cause__ if isinstance(error, OutputError) else error
+    return isinstance(cause, OSError) and cause.errno in _FULL
+
+
 def make_folder(folder: Path) -> Path | None:
     """Makes an output folder with its parents and makes sure that it can be written to.
 
@@ -99,8 +105,9 @@ def whole_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     Raises:
         OutputError: if the target is there already, or cannot be written.
     """
+    occupied = OutputError(f"{target} is there already", "choose another name or remove it first")
     if target.exists() and not overwrite:
-        raise OutputError(f"{target} is there already", "choose another name or remove it first")
+        raise occupied
     made = make_folder(target.parent)
     partial = target.with_name(target.name + PARTIAL)
     replaced = target.with_name(f".{target.name}.replaced{PARTIAL}")
@@ -109,6 +116,8 @@ def whole_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
         partial.mkdir()
         yield partial
         if target.exists():
+            if not overwrite:
+                raise occupied
             target.replace(replaced)
         partial.replace(target)
     except OSError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import signal
 import subprocess
 import sys
@@ -359,8 +358,8 @@ def test_a_terminated_volume_leaves_nothing(bundle: Bundle, tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="this system cannot limit the size of files")
 def test_a_full_disk_is_said_in_one_sentence_and_leaves_nothing(bundle: Bundle, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="this system cannot limit the size of files")
     # A limit on file sizes fails a write half-way, as a disk that fills up does.
     done = subprocess.run(
         [*COMMAND, *sample_arguments(bundle, tmp_path / "out")],

@@ -53,6 +53,7 @@ STATED: dict[str, dict[str, Any]] = {
         "network.channels": (48, 96, 192, 192),
         "network.groups": 16,
         "network.patch_size": 2,
+        "network.residual_blocks": 1,
     },
     "paper": FULL_SIZE
     | TOKENS

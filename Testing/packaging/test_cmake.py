@@ -10,34 +10,33 @@ import sys
 from pathlib import Path
 
 import pytest
-from cmake_lists import CMAKE, PROJECT, RESOURCES, SCRIPTS, listed, resources_on_disk, scripts_on_disk, updated
+from cmake_lists import CORE_SCRIPTS, LISTS, PROJECT, List, listed, updated
 
 REMEDY = "run python Testing/packaging/cmake_lists.py --write"
 STUB = Path(__file__).parent / "slicer_stub"
 
 
-def test_every_script_of_the_core_is_handed_to_slicer() -> None:
-    assert listed(SCRIPTS) == scripts_on_disk(), REMEDY
-
-
-def test_every_configuration_model_and_template_is_handed_to_slicer() -> None:
-    assert listed(RESOURCES) == resources_on_disk(), REMEDY
+@pytest.mark.parametrize("of", LISTS, ids=lambda of: of.name)
+def test_every_file_is_handed_to_slicer(of: List) -> None:
+    assert of.entries == of.on_disk(), REMEDY
+    assert of.entries
 
 
 def test_a_forgotten_script_would_be_noticed() -> None:
-    text = CMAKE.read_text(encoding="utf-8").replace("  jsddpm_core/errors.py\n", "")
-    assert "jsddpm_core/errors.py" not in listed(SCRIPTS, text)
-    assert "jsddpm_core/errors.py" in listed(SCRIPTS, updated(text))
+    text = CORE_SCRIPTS.file.read_text(encoding="utf-8").replace("  jsddpm_core/errors.py\n", "")
+    assert "jsddpm_core/errors.py" not in listed(CORE_SCRIPTS.name, text)
+    assert "jsddpm_core/errors.py" in listed(CORE_SCRIPTS.name, updated(text, CORE_SCRIPTS))
 
 
-def test_paths_in_the_lists_survive_cmake() -> None:
-    for entry in [*listed(SCRIPTS), *listed(RESOURCES)]:
+@pytest.mark.parametrize("of", LISTS, ids=lambda of: of.name)
+def test_paths_in_the_lists_survive_cmake(of: List) -> None:
+    for entry in of.entries:
         assert re.fullmatch(r"[\w./-]+", entry), f"{entry} needs quoting in CMake"
         assert not entry.startswith(("/", "../")), f"{entry} would be installed elsewhere"
 
 
 def test_subfolders_are_packages_or_nothing_of_them_is_installed() -> None:
-    packages = {Path(script).parent for script in scripts_on_disk()}
+    packages = {Path(script).parent for script in CORE_SCRIPTS.on_disk()}
     assert all((PROJECT / package / "__init__.py").is_file() for package in packages)
 
 
@@ -70,10 +69,10 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return build, install
 
 
-def test_the_installed_extension_holds_the_core_and_nothing_else(trees: tuple[Path, Path]) -> None:
+def test_the_installed_extension_holds_core_and_module_and_nothing_else(trees: tuple[Path, Path]) -> None:
     modules = trees[1] / "lib" / "Slicer-5.10" / "qt-scripted-modules"
     installed = {path.relative_to(modules).as_posix() for path in modules.rglob("*") if path.is_file()}
-    assert installed == set(scripts_on_disk()) | set(resources_on_disk())
+    assert installed == {entry for of in LISTS for entry in of.on_disk()}
     assert [path.name for path in trees[1].iterdir()] == ["lib"]
 
 

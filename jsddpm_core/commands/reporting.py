@@ -15,7 +15,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from jsddpm_core.errors import JsddpmError
-from jsddpm_core.progress import Progress
+from jsddpm_core.progress import Pace, Progress
 
 _JSON_EVERY_S = 0.5
 
@@ -34,7 +34,7 @@ class Reporter:
         self.as_json, self.silent = as_json, silent
         self._bars: Bars | None = None
         self._tasks: dict[str, Any] = {}
-        self._started: dict[str, tuple[float, float]] = {}
+        self._pace = Pace()
         self._said: dict[str, tuple[float, int]] = {}
 
     def event(self, name: str, /, **values: Any) -> None:
@@ -85,7 +85,7 @@ class Reporter:
     def on_progress(self, progress: Progress) -> None:
         """Takes the messages of a job."""
         now = time.monotonic()
-        start, first = self._started.setdefault(progress.stage, (now, progress.done))
+        eta = self._pace.eta_s(progress, now)
         if self._bars is not None:
             if progress.stage not in self._tasks:
                 self._tasks[progress.stage] = self._bars.add_task(progress.stage, total=progress.total)
@@ -95,8 +95,6 @@ class Reporter:
             if int(progress.done) == said and now - said_at < _JSON_EVERY_S:
                 return
             self._said[progress.stage] = (now, int(progress.done))
-            gained = progress.done - first
-            eta = (now - start) / gained * (progress.total - progress.done) if gained > 0 else None
             self.event(
                 "progress",
                 stage=progress.stage,
@@ -107,7 +105,7 @@ class Reporter:
 
     def error(self, error: JsddpmError) -> None:
         """One sentence on standard error, and with JSON its parts as an event."""
-        self.event("error", kind=type(error).__name__, message=error.message, remedy=error.remedy)
+        self.event("error", kind=error.kind, message=error.message, remedy=error.remedy)
         say_error(str(error))
 
 

@@ -238,7 +238,7 @@ def place(
     )
 
 
-def _smoothed(data: np.ndarray, index_map: np.ndarray) -> np.ndarray:
+def smoothed(data: np.ndarray, index_map: np.ndarray) -> np.ndarray:
     """Low-pass before a coarser grid, so that detail which it cannot hold does not fold back as false texture."""
     step = np.abs(index_map[:3, :3]).max(axis=1)
     sigma = [max(0.0, (length - 1.0) / 2) if size > 1 else 0.0 for length, size in zip(step, data.shape, strict=True)]
@@ -274,7 +274,7 @@ def to_grid(
         raise ImageError(f"{name} lies outside the model's grid", "check its affine")
     outside = _background(ras.data, inside)
     values = np.where(filled, ras.data, np.float32(outside))
-    image = placement.intensity.apply(resample(_smoothed(values, back), back, shape, "spline", outside))
+    image = placement.intensity.apply(resample(smoothed(values, back), back, shape, "spline", outside))
     image[~brain] = BACKGROUND
     lesion = trace = None
     if ras_mask is not None:

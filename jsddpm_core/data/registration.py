@@ -1,4 +1,4 @@
-"""Rigid alignment of native scans to the template, by correlation (SimpleITK).
+"""Rigid, and on request affine, alignment of native scans to the template, by correlation (SimpleITK).
 
 Scan and template are both FLAIR, so correlation serves; it has one clear optimum where mutual information of so few
 coarse voxels is flat, and puts two sessions of a person within 1.5 mm of each other.
@@ -10,7 +10,10 @@ similarity. Transforms are plain 4 x 4 matrices between RAS spaces, kept as JSON
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Literal, TypeVar
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
@@ -20,6 +23,7 @@ from jsddpm_core.data.cases import TEMPLATE_SPACES, Case
 from jsddpm_core.data.preprocess import foreground, resample, to_ras
 from jsddpm_core.data.volumes import Volume
 from jsddpm_core.errors import ImageError
+from jsddpm_core.progress import OnProgress, Progress
 
 LEAST_SIMILARITY = 0.35
 LEAST_DECLARED = 0.1
@@ -29,6 +33,12 @@ MINIMUM_EXTENT_MM = 60.0
 SAMPLED_SHARES = [1.0, 0.5, 0.1]  # of the voxels at a quarter, at half and at full resolution
 LEAST_COMPARED = 1000  # voxels of the template
 BRAIN_MARGIN = 3  # voxels of the template around its brain that the scan is compared on
+RIGID, AFFINE = "rigid alignment", "affine alignment"
+SHRINKS = [4, 2, 1]
+MOST_ITERATIONS = 100  # at each of these resolutions
+STRETCHES = (0.7, 1.4)  # least and largest that an affine transform may scale a head by
+
+AnyTransform = TypeVar("AnyTransform", sitk.Euler3DTransform, sitk.AffineTransform)
 
 
 @dataclass(frozen=True)
@@ -38,12 +48,12 @@ class Alignment:
     Attributes:
         matrix: (4, 4) from native RAS to template RAS.
         similarity: correlation with the template over both foregrounds, -1 to 1.
-        how: `header` where the file says so, `rigid` where it was registered.
+        how: `header` where the file says so, `rigid` or `rigid+affine` where it was registered.
     """
 
     matrix: np.ndarray
     similarity: float
-    how: str
+    how: Literal["header", "rigid", "rigid+affine"]
 
     def to_json(self) -> str:
         """The transform as the text of a JSON file."""
@@ -93,16 +103,44 @@ def _image(values: np.ndarray, origin: np.ndarray, spacing: float) -> sitk.Image
     return image
 
 
-def _matrix(transform: sitk.Euler3DTransform) -> np.ndarray:
-    """(4, 4) of a rigid transform about a centre."""
-    rotation = np.array(transform.GetMatrix()).reshape(3, 3)
+def _matrix(transform: sitk.Euler3DTransform | sitk.AffineTransform) -> np.ndarray:
+    """(4, 4) of a linear transform about a centre."""
+    linear = np.array(transform.GetMatrix()).reshape(3, 3)
     centre, shift = np.array(transform.GetCenter()), np.array(transform.GetTranslation())
     matrix = np.eye(4)
-    matrix[:3, :3], matrix[:3, 3] = rotation, shift + centre - rotation @ centre
+    matrix[:3, :3], matrix[:3, 3] = linear, shift + centre - linear @ centre
     return matrix
 
 
-def _register(fixed: sitk.Image, moving: sitk.Image, brain: sitk.Image, start: sitk.Transform) -> sitk.Euler3DTransform:
+class _Iterations:
+    """Tells how far a registration is; what the listener raises ends it and is kept, for SimpleITK would lose it."""
+
+    def __init__(
+        self, method: sitk.ImageRegistrationMethod, stage: str, on_progress: Callable[[Progress], None]
+    ) -> None:
+        self.method, self.stage, self.on_progress = method, stage, on_progress
+        self.raised: BaseException | None = None
+
+    def __call__(self) -> None:
+        level = self.method.GetCurrentLevel()
+        share = min(self.method.GetOptimizerIteration() / MOST_ITERATIONS, 0.999)
+        try:
+            if self.raised is None:
+                self.on_progress(Progress(self.stage, level + share, len(SHRINKS)))
+        except BaseException as error:
+            self.raised = error
+        if self.raised is not None:
+            self.method.StopRegistration()  # of this resolution; the next one begins, and is stopped too
+
+
+def _register(
+    fixed: sitk.Image,
+    moving: sitk.Image,
+    brain: sitk.Image,
+    start: AnyTransform,
+    stage: str,
+    on_progress: OnProgress,
+) -> AnyTransform:
     method = sitk.ImageRegistrationMethod()
     method.SetNumberOfThreads(1)  # sums in one order: the same transform on every machine
     method.SetMetricAsCorrelation()
@@ -111,16 +149,46 @@ def _register(fixed: sitk.Image, moving: sitk.Image, brain: sitk.Image, start: s
     method.SetMetricFixedMask(brain)
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=2.0, minStep=0.01, numberOfIterations=100, relaxationFactor=0.7, gradientMagnitudeTolerance=1e-8
+        learningRate=2.0,
+        minStep=0.01,
+        numberOfIterations=MOST_ITERATIONS,
+        relaxationFactor=0.7,
+        gradientMagnitudeTolerance=1e-8,
     )
     method.SetOptimizerScalesFromPhysicalShift()
-    method.SetShrinkFactorsPerLevel([4, 2, 1])
+    method.SetShrinkFactorsPerLevel(SHRINKS)
     method.SetSmoothingSigmasPerLevel([4.0, 2.0, 0.0])
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
-    moved = sitk.Euler3DTransform(start)
+    moved = type(start)(start)
     method.SetInitialTransform(moved, inPlace=True)
-    method.Execute(fixed, moving)
+    if on_progress is None:
+        method.Execute(fixed, moving)
+        return moved
+    iterations = _Iterations(method, stage, on_progress)
+    method.AddCommand(sitk.sitkIterationEvent, iterations)
+    try:
+        method.Execute(fixed, moving)
+    finally:
+        method.RemoveAllCommands()
+        if iterations.raised is not None:
+            raise iterations.raised
     return moved
+
+
+def _refined(search: Callable[..., sitk.AffineTransform], rigid: sitk.Euler3DTransform) -> np.ndarray | None:
+    """(4, 4) of the affine transform near a rigid one, from moving to fixed; None where there is no plausible one.
+
+    Args:
+        search: `_register` for certain images; takes the start and the stage's name.
+        rigid: from fixed to moving.
+    """
+    start = sitk.AffineTransform(rigid.GetMatrix(), rigid.GetTranslation(), rigid.GetCenter())
+    try:
+        matrix = np.linalg.inv(_matrix(search(start, AFFINE)))
+    except RuntimeError:
+        return None
+    stretches = np.linalg.svd(matrix[:3, :3], compute_uv=False)
+    return matrix if STRETCHES[0] < stretches.min() and stretches.max() < STRETCHES[1] else None
 
 
 def similarity(volume: Volume, to_template: np.ndarray, template: Volume) -> float:
@@ -163,13 +231,18 @@ def as_declared(volume: Volume, template: Volume, name: str) -> Alignment:
     return Alignment(matrix=np.eye(4), similarity=alike, how="header")
 
 
-def align(volume: Volume, template: Volume, name: str) -> Alignment:
-    """Finds the rigid transform that takes a native scan to the template.
+def align(
+    volume: Volume, template: Volume, name: str, *, affine: bool = False, on_progress: OnProgress = None
+) -> Alignment:
+    """Finds the transform that takes a native scan to the template.
 
     Args:
         volume: the scan; at least 60 mm in each direction.
         template: average image, background 0, affine axis-aligned RAS and isotropic.
         name: how errors call the scan.
+        affine: whether the rigid transform is refined to an affine one; where that makes the scan no more similar,
+            or stretches it as no head is, the rigid one stays.
+        on_progress: told after each iteration; what it raises ends the search, unless it is a RuntimeError.
 
     Raises:
         ImageError: if the scan covers too little, or does not look like the template after alignment.
@@ -185,20 +258,26 @@ def align(volume: Volume, template: Volume, name: str) -> Alignment:
     around = ndimage.binary_dilation(template.data > 0, iterations=BRAIN_MARGIN)
     brain = sitk.Cast(_image(around.astype(np.float32), template.affine[:3, 3], template.spacing_mm[0]), sitk.sitkUInt8)
     moving = _image(values, origin, WORKING_SPACING_MM)
-    best: tuple[float, np.ndarray] | None = None
-    for start_at in (sitk.CenteredTransformInitializerFilter.MOMENTS, sitk.CenteredTransformInitializerFilter.GEOMETRY):
+    best: Alignment | None = None
+    turned = sitk.Euler3DTransform()
+    starts = sitk.CenteredTransformInitializerFilter
+    search = partial(_register, fixed, moving, brain, on_progress=on_progress)
+    for stage, start_at in ((RIGID, starts.MOMENTS), (f"{RIGID}, second start", starts.GEOMETRY)):
         start = sitk.CenteredTransformInitializer(fixed, moving, sitk.Euler3DTransform(), start_at)
         try:
-            moved = _register(fixed, moving, brain, start)
+            moved = search(sitk.Euler3DTransform(start), stage)
         except RuntimeError:  # ITK's word for images that no longer overlap: this start led nowhere
             continue
         matrix = np.linalg.inv(_matrix(moved))
         alike = similarity(volume, matrix, template)
-        if best is None or alike > best[0]:
-            best = (alike, matrix)
-        if best[0] > GOOD_SIMILARITY:
+        if best is None or alike > best.similarity:
+            best, turned = Alignment(matrix, alike, "rigid"), moved
+        if best.similarity > GOOD_SIMILARITY:
             break
-    if best is None or best[0] < LEAST_SIMILARITY:
-        found = "no overlap" if best is None else f"similarity {best[0]:.2f}, needed {LEAST_SIMILARITY}"
+    if best is None or best.similarity < LEAST_SIMILARITY:
+        found = "no overlap" if best is None else f"similarity {best.similarity:.2f}, needed {LEAST_SIMILARITY}"
         raise ImageError(f"{name} could not be aligned to the template ({found})", "give it in MNI152 space")
-    return Alignment(matrix=best[1], similarity=best[0], how="rigid")
+    refined = _refined(search, turned) if affine else None
+    if refined is not None and (alike := similarity(volume, refined, template)) > best.similarity:
+        return Alignment(refined, alike, "rigid+affine")
+    return best

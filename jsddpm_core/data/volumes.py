@@ -1,4 +1,7 @@
-"""Reading images at the edge: what enters is a finite 3-D array with an affine, or an error says why it is not."""
+"""Reading images at the edge: what enters is a finite 3-D array with an affine, or an error says why it is not.
+
+NIfTI files are read by nibabel, NRRD files by SimpleITK.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import SimpleITK as sitk  # noqa: N813
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
@@ -36,7 +40,7 @@ class Volume:
 
 
 def read_volume(path: Path) -> Volume:
-    """Reads a NIfTI file of one 3-D image (trailing axes of length 1 are dropped, a plane gets a third axis).
+    """Reads a file of one 3-D image, NIfTI or NRRD (trailing axes of length 1 are dropped, a plane gets a third axis).
 
     Raises:
         ImageError: if the file is missing or damaged, or holds a 4-D, colour, empty or non-finite image, or an affine
@@ -46,14 +50,7 @@ def read_volume(path: Path) -> Volume:
     if not path.is_file():
         said = "is a link to a file that is not there" if path.is_symlink() else "does not exist"
         raise ImageError(f"{path} {said}", "fetch the file or check the path")
-    try:
-        image = nib.load(path)
-        kind = image.get_data_dtype().kind
-        if kind not in "iuf":
-            raise ImageError(f"{path} holds values of the type {image.get_data_dtype()}", "give one number a voxel")
-        data = np.asarray(image.dataobj, dtype=np.float32)
-    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, MemoryError, zlib.error) as error:
-        raise ImageError(f"{path} could not be read as NIfTI", "copy or convert the file again") from error
+    data, affine, declared_template = _read_nrrd(path) if path.suffix.lower() == ".nrrd" else _read_nifti(path)
     while data.ndim > 3 and data.shape[-1] == 1:
         data = data[..., 0]
     if data.ndim == 2:
@@ -65,14 +62,43 @@ def read_volume(path: Path) -> Volume:
     bad = int(data.size - np.isfinite(data).sum())
     if bad:
         raise ImageError(f"{path} has {bad} voxels that are NaN or infinite", "replace them by the background value")
-    affine = np.asarray(image.affine, dtype=np.float64)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-6:
         raise ImageError(f"{path} has an affine that cannot be inverted", "export it again with its geometry")
+    return Volume(data=data, affine=affine, declared_template=declared_template)
+
+
+def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Values, affine, and whether the header says that the affine in use leads to MNI152."""
+    try:
+        image = nib.load(path)
+        kind = image.get_data_dtype().kind
+        if kind not in "iuf":
+            raise ImageError(f"{path} holds values of the type {image.get_data_dtype()}", "give one number a voxel")
+        data = np.asarray(image.dataobj, dtype=np.float32)
+    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, MemoryError, zlib.error) as error:
+        raise ImageError(f"{path} could not be read as NIfTI", "copy or convert the file again") from error
     header = image.header
     codes = [int(header[key]) for key in ("sform_code", "qform_code") if key in header]
     # The affine is the sform's where there is one, so the qform's code counts only where it is in use.
     in_use = next((code for code in codes if code > 0), 0)
-    return Volume(data=data, affine=affine, declared_template=in_use == 4)
+    return data, np.asarray(image.affine, dtype=np.float64), in_use == 4
+
+
+def _read_nrrd(path: Path) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Values and affine; NRRD has no word for MNI152."""
+    try:
+        image = sitk.ReadImage(str(path), imageIO="NrrdImageIO")
+    except RuntimeError as error:
+        raise ImageError(f"{path} could not be read as NRRD", "copy or convert the file again") from error
+    if image.GetNumberOfComponentsPerPixel() != 1:
+        raise ImageError(f"{path} holds several numbers a voxel", "give one number a voxel")
+    if image.GetDimension() != 3:
+        raise ImageError(f"{path} has {image.GetDimension()} axes of sizes {image.GetSize()}", "give one 3-D image")
+    affine = np.eye(4)
+    affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
+    affine[:3, 3] = image.GetOrigin()
+    values = sitk.GetArrayFromImage(image).T.astype(np.float32)
+    return np.ascontiguousarray(values), np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine, False
 
 
 def read_mask(path: Path, image: Volume, image_path: Path) -> np.ndarray:

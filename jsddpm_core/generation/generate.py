@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jsddpm_core.diffusion.noise import NoiseKey
-from jsddpm_core.diffusion.samplers import StepReport
 from jsddpm_core.errors import OutputError, ReproductionError
 from jsddpm_core.files import make_folder, remove_empty
 from jsddpm_core.generation.delivery import Delivery, check_delivery
+from jsddpm_core.generation.observer import SAMPLING, Observer, Share, on_each_step
 from jsddpm_core.generation.picture import write_overview
 from jsddpm_core.generation.request import GenerateRequest
 from jsddpm_core.generation.results import remove_partials, resolved, sample_stem, write_result
@@ -72,6 +72,7 @@ def draw_samples(
     on_sample: Callable[[Sample], None],
     on_progress: OnProgress = None,
     done: int = 0,
+    observer: Observer | None = None,
 ) -> None:
     """Draws samples in order of their index, each again until it is as asked or its attempts are used up.
 
@@ -82,6 +83,7 @@ def draw_samples(
         on_sample: given every finished one.
         on_progress: told after each step.
         done: samples of the run that were there already, for the progress.
+        observer: shown each step.
     """
     manifest = synthesizer.bundle.manifest
     asked = request.chosen(manifest).lesional
@@ -92,9 +94,10 @@ def draw_samples(
     while waiting:
         group = [waiting.popleft() for _ in range(min(size, len(waiting)))]
         keys = [NoiseKey(request.seed, index, attempt=len(attempts)) for index, attempts in group]
-
-        on_step = within(on_progress, finished, len(group), total)
-        drawings = synthesizer.draw(request, [request.position_mm] * len(group), keys, on_step=on_step)
+        share = Share([index for index, _ in group], [request.position_mm] * len(group), finished, total)
+        drawings = synthesizer.draw(
+            request, share.positions_mm, keys, on_step=on_each_step(share, on_progress, observer)
+        )
         for (index, attempts), drawing in zip(group, drawings, strict=True):
             checked = check_delivery(
                 drawing.image, drawing.mask, manifest.grid.spacing_mm, manifest.minimum_lesion_mm2, asked
@@ -106,23 +109,7 @@ def draw_samples(
             else:
                 waiting.appendleft((index, attempts))
         if on_progress is not None:
-            on_progress(Progress("sampling", finished, total))
-
-
-def within(on_progress: OnProgress, finished: int, share: int, total: int) -> Callable[[StepReport], None] | None:
-    """Reports the steps of a draw as parts of what it makes; a sample or slice counts as done only when it is kept.
-
-    Args:
-        on_progress: told after each step; None for nobody, and then there is nothing to call.
-        finished: samples or slices done before this draw.
-        share: how many this draw makes.
-        total: of the run.
-    """
-    if on_progress is None:
-        return None
-    return lambda step: on_progress(
-        Progress("sampling", finished + share * 0.999 * (step.index + 1) / step.total, total)
-    )
+            on_progress(Progress(SAMPLING, finished, total))
 
 
 def generate(
@@ -131,6 +118,7 @@ def generate(
     out: str | Path,
     on_progress: OnProgress = None,
     on_sidecar: Callable[[int, Sidecar], None] | None = None,
+    observer: Observer | None = None,
 ) -> RunReport:
     """Writes the samples of a request, and `overview.png` over all samples of the folder.
 
@@ -164,12 +152,14 @@ def generate(
             sample.attempts,
         )
         report.sidecars[sample.index] = sidecar
+        if observer is not None:
+            observer.drawn(sample.drawing, sample.index, request.position_mm)
         if on_sidecar is not None:
             on_sidecar(sample.index, sidecar)
 
     try:
         with thread_count(request.threads or 1):
-            draw_samples(synthesizer, request, missing, keep, on_progress, done=report.resumed)
+            draw_samples(synthesizer, request, missing, keep, on_progress, report.resumed, observer)
         write_overview(out, manifest)
     finally:
         if made is not None:

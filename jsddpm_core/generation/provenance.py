@@ -14,8 +14,9 @@ from jsddpm_core.generation.picture import load_result
 from jsddpm_core.generation.request import GenerateRequest
 from jsddpm_core.generation.results import arrays_of, environment_of
 from jsddpm_core.generation.sidecar import Sidecar, read_sidecar, voxels_digest
-from jsddpm_core.generation.synthesizer import Drawing, Synthesizer, available_threads, thread_count
+from jsddpm_core.generation.synthesizer import Drawing, Synthesizer, thread_count
 from jsddpm_core.generation.volume import draw_volume
+from jsddpm_core.machine import available_threads
 from jsddpm_core.progress import OnProgress
 
 TOLERANCE = {"fp32": 1e-3, "bf16": 2e-2}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
@@ -233,14 +234,19 @@ def missing(key: str) -> str:
     return f"the request lacks '{key}'"
 
 
-def explain(error: ValidationError) -> RequestError:
-    """One sentence for the first thing that is wrong with a request."""
+def explain(error: ValidationError, also_known: Iterable[str] = ()) -> RequestError:
+    """One sentence for the first thing that is wrong with a request.
+
+    Args:
+        error: of its validation.
+        also_known: keys around the request proper, to choose from where one was mistyped.
+    """
     # A mistyped key often explains why another is missing, so it goes first.
     problem: Any = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     loc = [str(part) for part in problem["loc"] if part not in ("generate", "volume")]
     where = ".".join(loc)
     if problem["type"] == "extra_forbidden":
-        known = {*GenerateRequest.model_fields, *VolumeRequest.model_fields}
+        known = {*GenerateRequest.model_fields, *VolumeRequest.model_fields, *also_known}
         return RequestError(f"unknown key '{where}' in the request", nearest(loc[-1], known))
     if problem["type"] == "missing":
         return RequestError(missing(where), "add it")

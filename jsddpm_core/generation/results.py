@@ -27,7 +27,8 @@ from jsddpm_core.generation.sidecar import (
     VolumeChecks,
     voxels_digest,
 )
-from jsddpm_core.generation.synthesizer import Drawing, Synthesizer, available_threads
+from jsddpm_core.generation.synthesizer import Drawing, Synthesizer
+from jsddpm_core.machine import available_threads
 
 PACKAGES = ("numpy", "scipy", "torch", "monai")
 

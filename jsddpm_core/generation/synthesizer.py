@@ -119,7 +119,7 @@ class Synthesizer:
         with _deterministic(request.deterministic and self.device.type != "cpu"):
             x0 = sampler_of(sampling)(denoise, noise.initial(), grid, noise, None, on_step)
         drawn = x0[:asked].float().cpu().numpy()
-        return [Drawing(_in_range(channels, manifest.channels), manifest.channels) for channels in drawn]
+        return [Drawing(in_range(channels, manifest.channels), manifest.channels) for channels in drawn]
 
     @staticmethod
     def _guided(denoiser: Denoiser, sampling: SamplingConfig, condition: Condition):
@@ -139,8 +139,8 @@ class Synthesizer:
         return Condition(position.to(self.device), pathology.to(self.device), prior)
 
 
-def _in_range(channels: np.ndarray, table: Sequence[Channel]) -> np.ndarray:
-    """Each channel clipped to its range, whether or not the model clips on its way."""
+def in_range(channels: np.ndarray, table: Sequence[Channel]) -> np.ndarray:
+    """Each channel of `(C, *S)` clipped to its range, whether or not the model clips on its way."""
     bounds = [channel.range or (-np.inf, np.inf) for channel in table]
     low, high = (np.array([pair[side] for pair in bounds], np.float32) for side in (0, 1))
     axes = (-1, *[1] * (channels.ndim - 1))
@@ -170,13 +170,6 @@ def computes_in_bf16(device: torch.device) -> bool:
         # PyTorch has no public word for this; where it drops the private one, fp32 is the safe answer.
         return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
     return False
-
-
-def available_threads() -> int:
-    """Processor threads that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @contextmanager

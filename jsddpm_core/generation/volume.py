@@ -11,7 +11,7 @@ from jsddpm_core.diffusion.noise import NoiseKey, through_plane_weights
 from jsddpm_core.errors import OutputError
 from jsddpm_core.files import make_folder, remove_empty
 from jsddpm_core.generation.delivery import BRAIN_ABOVE, Delivery, check_delivery
-from jsddpm_core.generation.generate import within
+from jsddpm_core.generation.observer import SAMPLING, Observer, Share, on_each_step
 from jsddpm_core.generation.picture import MOST_TILES, OVERVIEW, Tile, tile_caption, write_picture
 from jsddpm_core.generation.request import VolumeRequest
 from jsddpm_core.generation.results import remove_partials, resolved, write_result
@@ -60,7 +60,12 @@ def inter_slice_correlation(volume: np.ndarray, background: float = -1.0) -> flo
     return round(float(np.mean(known)), 6) if known else None
 
 
-def draw_volume(synthesizer: Synthesizer, request: VolumeRequest, on_progress: OnProgress = None) -> Volume:
+def draw_volume(
+    synthesizer: Synthesizer,
+    request: VolumeRequest,
+    on_progress: OnProgress = None,
+    observer: Observer | None = None,
+) -> Volume:
     """Draws a volume, again until it is as asked or its attempts are used up.
 
     A lesion counts as delivered if one slice holds the bundle's least area; where none was asked, no slice may.
@@ -71,7 +76,7 @@ def draw_volume(synthesizer: Synthesizer, request: VolumeRequest, on_progress: O
     positions = tuple(round(manifest.grid.position_mm(index), 6) for index in slices)
     attempts: tuple[Delivery, ...] = ()
     while True:
-        drawing = _draw(synthesizer, request, list(slices), positions, len(attempts), on_progress)
+        drawing = _draw(synthesizer, request, list(slices), positions, len(attempts), on_progress, observer)
         checked = check_delivery(
             drawing.image, drawing.mask, manifest.grid.spacing_mm, manifest.minimum_lesion_mm2, pathology.lesional
         )
@@ -88,7 +93,11 @@ def draw_volume(synthesizer: Synthesizer, request: VolumeRequest, on_progress: O
 
 
 def generate_volume(
-    synthesizer: Synthesizer, request: VolumeRequest, out: str | Path, on_progress: OnProgress = None
+    synthesizer: Synthesizer,
+    request: VolumeRequest,
+    out: str | Path,
+    on_progress: OnProgress = None,
+    observer: Observer | None = None,
 ) -> Sidecar:
     """Writes a volume, its mask, its sidecar and `overview.png`: all of them, or nothing.
 
@@ -106,7 +115,7 @@ def generate_volume(
     remove_partials(out, {STEM})
     try:
         with thread_count(request.threads or 1):
-            volume = draw_volume(synthesizer, request, on_progress)
+            volume = draw_volume(synthesizer, request, on_progress, observer)
         sidecar = write_result(
             out, STEM, volume.drawing, request, synthesizer, volume.positions_mm, volume.attempts, volume.checks
         )
@@ -124,22 +133,23 @@ def _draw(
     positions: tuple[float, ...],
     attempt: int,
     on_progress: OnProgress,
+    observer: Observer | None,
 ) -> Drawing:
     weights = through_plane_weights(request.correlation) if request.correlation > 0 else None
     size = synthesizer.batch_size(request)
+    stage = SAMPLING if attempt == 0 else f"{SAMPLING}, draw {attempt + 1}"
     drawings: list[Drawing] = []
     for start in range(0, len(slices), size):
-        group = slices[start : start + size]
-        keys = [NoiseKey(request.seed, 0, attempt, index) for index in group]
-        drawings += synthesizer.draw(
-            request,
-            positions[start : start + size],
-            keys,
-            weights,
-            within(on_progress, start, len(group), len(slices)),
-        )
+        share = Share(slices[start : start + size], positions[start : start + size], start, len(slices), stage)
+        keys = [NoiseKey(request.seed, 0, attempt, index) for index in share.numbers]
+        on_step = on_each_step(share, on_progress, observer)
+        drawn = synthesizer.draw(request, share.positions_mm, keys, weights, on_step)
+        if observer is not None:
+            for drawing, index, position_mm in zip(drawn, share.numbers, share.positions_mm, strict=True):
+                observer.drawn(drawing, index, position_mm)
+        drawings += drawn
     if on_progress is not None:
-        on_progress(Progress("sampling", len(slices), len(slices)))
+        on_progress(Progress(stage, len(slices), len(slices)))
     return Drawing(np.stack([drawing.channels for drawing in drawings], axis=-1), drawings[0].table)
 
 

@@ -42,3 +42,24 @@ macro(ctkMacroCompilePythonScript)
   install(DIRECTORY "${stub_installed}" DESTINATION "${stub_INSTALL_DIR}" COMPONENT RuntimeLibraries
     USE_SOURCE_PERMISSIONS)
 endmacro()
+
+macro(slicerMacroBuildScriptedModule)
+  cmake_parse_arguments(module "WITH_GENERIC_TESTS;WITH_SUBDIR;VERBOSE" "NAME" "SCRIPTS;RESOURCES" ${ARGN})
+  if(module_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "slicerMacroBuildScriptedModule: unknown arguments ${module_UNPARSED_ARGUMENTS}")
+  endif()
+  foreach(argument NAME SCRIPTS)
+    if(NOT module_${argument})
+      message(FATAL_ERROR "slicerMacroBuildScriptedModule: ${argument} is missing")
+    endif()
+  endforeach()
+  ctkMacroCompilePythonScript(
+    TARGET_NAME ${module_NAME}
+    SCRIPTS "${module_SCRIPTS}"
+    RESOURCES "${module_RESOURCES}"
+    SOURCE_DIR "${CMAKE_CURRENT_SOURCE_DIR}"
+    DESTINATION_DIR "${CMAKE_BINARY_DIR}/${Slicer_QTSCRIPTEDMODULES_LIB_DIR}"
+    INSTALL_DIR "${Slicer_INSTALL_QTSCRIPTEDMODULES_LIB_DIR}"
+    NO_INSTALL_SUBDIR
+    )
+endmacro()

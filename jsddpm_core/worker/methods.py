@@ -1,0 +1,116 @@
+"""The methods that are queued, by name; what is heavy to import waits for the first one that needs it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from jsddpm_core import __version__
+from jsddpm_core.machine import available_threads, memory_bytes
+from jsddpm_core.progress import Progress
+from jsddpm_core.strict import Strict
+from jsddpm_core.worker.job import LOADING, Job
+from jsddpm_core.worker.params import GenerateParams, MeasureParams, NoParams, RegisterParams
+
+if TYPE_CHECKING:
+    from jsddpm_core.worker.synthesis import Synthesis
+
+PACKAGES = ("torch", "monai", "numpy", "scipy", "nibabel", "SimpleITK", "pydantic", "safetensors", "lightning")
+
+
+@dataclass(frozen=True)
+class Method:
+    """Work that is queued.
+
+    Attributes:
+        params: what it takes.
+        run: given the job and the validated params; returns the answer.
+    """
+
+    params: type[Strict]
+    run: Callable[[Job, Any], dict[str, Any]]
+
+
+def queued_methods() -> dict[str, Method]:
+    """All of them, sharing one warm model."""
+    synthesis = cache(_load_synthesis)
+    return {
+        "devices": Method(NoParams, devices),
+        "measure": Method(MeasureParams, partial(measure, synthesis)),
+        "generate": Method(GenerateParams, partial(generate, synthesis)),
+        "register": Method(RegisterParams, register),
+    }
+
+
+def describe() -> dict[str, Any]:
+    """This process and what is installed, without importing any of it."""
+    packages = {}
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):
+            packages[package] = version(package)
+    return {
+        "version": __version__,
+        "python": platform.python_version(),
+        "threads": available_threads(),
+        "packages": packages,
+    }
+
+
+def devices(_job: Job, _params: NoParams) -> dict[str, Any]:
+    """What this machine can compute on, with the memory of each."""
+    import torch
+
+    found: list[dict[str, Any]] = [{"name": "cpu", "label": "Processor", "memory_bytes": memory_bytes()}]
+    if torch.cuda.is_available():
+        gpu = torch.cuda.get_device_properties(0)
+        found.append({"name": "cuda", "label": gpu.name, "memory_bytes": gpu.total_memory})
+    if torch.backends.mps.is_available():
+        found.append({"name": "mps", "label": "Apple GPU", "memory_bytes": torch.mps.recommended_max_memory()})
+    return {"devices": found}
+
+
+def measure(synthesis: Callable[[], Synthesis], job: Job, params: MeasureParams) -> dict[str, Any]:
+    """How long an evaluation of a model takes here, and how much memory."""
+    from jsddpm_core.bundle import find_bundle, read_bundle
+
+    bundle = read_bundle(find_bundle(params.model))
+    job.progress(Progress(LOADING, 0, 1))
+    return synthesis().measure(job, params, bundle)
+
+
+def generate(synthesis: Callable[[], Synthesis], job: Job, params: GenerateParams) -> dict[str, Any]:
+    """Samples or a volume, as `jsddpm sample` and `jsddpm volume` write them."""
+    from jsddpm_core.bundle import find_bundle, read_bundle
+
+    with job.folder(params.out) as folder:
+        bundle = read_bundle(find_bundle(params.request.model))
+        params.request.check(bundle.manifest)
+        job.progress(Progress(LOADING, 0, 1))
+        return synthesis().generate(job, params, bundle, folder)
+
+
+def register(job: Job, params: RegisterParams) -> dict[str, Any]:
+    """A patient's image brought to the template, as `jsddpm register` does."""
+    job.progress(Progress(LOADING, 0, 1))
+    from jsddpm_core.data.align import RESAMPLED, align_to_template
+
+    with job.folder(params.out) as folder:
+        found = align_to_template(params.image, folder, job.progress)
+    return {
+        "folder": str(params.out),
+        "matrix": found.matrix.tolist(),
+        "similarity": found.similarity,
+        "resampled": RESAMPLED,
+        "stage": found.how,
+    }
+
+
+def _load_synthesis() -> Synthesis:
+    from jsddpm_core.worker.synthesis import Synthesis
+
+    return Synthesis()

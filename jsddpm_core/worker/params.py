@@ -1,0 +1,92 @@
+"""What each method takes; anything else is refused before a job begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+
+from pydantic import AfterValidator, Field, ValidationError
+
+from jsddpm_core.generation.request import Request, explain
+from jsddpm_core.strict import Strict
+from jsddpm_core.worker.protocol import INVALID_PARAMS, Id, ProtocolError
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute() or not path.name or "\0" in str(path):
+        raise ValueError("it is not an absolute path")
+    return path
+
+
+AbsolutePath: TypeAlias = Annotated[Path, AfterValidator(_absolute)]
+
+
+class NoParams(Strict):
+    """Of a method that takes none."""
+
+
+class CancelParams(Strict):
+    """Of `cancel`.
+
+    Attributes:
+        id: of the request that is no longer wanted.
+    """
+
+    id: Id
+
+
+class MeasureParams(Strict):
+    """Of `measure`.
+
+    Attributes:
+        model: folder of a bundle, or the name of a shipped one.
+        threads: of a forward pass on the CPU; None for as many as the process may use.
+    """
+
+    model: str = Field(min_length=1)
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    threads: int | None = Field(None, ge=1, le=1024)
+
+
+class GenerateParams(Strict):
+    """Of `generate`.
+
+    Attributes:
+        request: for samples or for a volume.
+        out: the run folder, which must not be there yet.
+        preview: folder that the emerging images are written to; None for no previews.
+        preview_interval_s: least time between two of them, but for the last of a sample.
+    """
+
+    request: Request
+    out: AbsolutePath
+    preview: AbsolutePath | None = None
+    preview_interval_s: float = Field(0.2, ge=0, le=3600)
+
+
+class RegisterParams(Strict):
+    """Of `register`.
+
+    Attributes:
+        image: NIfTI or NRRD file of a whole head.
+        out: the folder of the result, which must not be there yet.
+    """
+
+    image: AbsolutePath
+    out: AbsolutePath
+
+
+AnyParams = TypeVar("AnyParams", bound=Strict)
+
+
+def read_params(kind: type[AnyParams], given: dict[str, Any], about: Id | None) -> AnyParams:
+    """Validates the params of a request.
+
+    Raises:
+        ProtocolError: for the first thing that is wrong with them.
+    """
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        said = explain(error, kind.model_fields)
+        raise ProtocolError(INVALID_PARAMS, said.message, said.remedy, about) from error
