@@ -37,6 +37,8 @@ class Choices(VTKObservationMixin):
             combo.connect("currentIndexChanged(int)", self._storing(combo, key))
         ui.modelCombo.connect("currentIndexChanged(int)", self._onModel)
         ui.pathologyCombo.connect("currentIndexChanged(int)", self._onPathology)
+        # By hand: a connected slider must have a fixed range, and this one's is the pathology's.
+        ui.positionSlider.connect("valueChanged(double)", self._onPosition)
         ui.rangeWidget.connect("valuesChanged(double,double)", self._onRange)
         ui.diceButton.connect("clicked(bool)", self.newSeed)
 
@@ -151,7 +153,7 @@ class Choices(VTKObservationMixin):
         """The range of positions of a pathology, and the values of before as far as they lie in it."""
         low, high = chosen.position_range_mm
         slider, span, parameters = self.ui.positionSlider, self.ui.rangeWidget, self.parameters
-        position = min(max(parameters.positionMm, low), high)
+        position = parameters.positionMm if low <= parameters.positionMm <= high else (low + high) / 2
         lowest, highest = (min(max(value, low), high) for value in (parameters.lowestMm, parameters.highestMm))
         if lowest >= highest:
             lowest, highest = low, high
@@ -181,6 +183,10 @@ class Choices(VTKObservationMixin):
 
         return store
 
+    def _onPosition(self, position: float) -> None:
+        if self.parameters is not None and not self._filling:
+            self.parameters.positionMm = position
+
     def _onRange(self, low: float, high: float) -> None:
         if self.parameters is not None and not self._filling:
             self.parameters.lowestMm, self.parameters.highestMm = low, high
@@ -194,6 +200,7 @@ class Choices(VTKObservationMixin):
             parameters.preset = next((name for name, steps in PRESETS.items() if steps == parameters.steps), OWN)
         for combo, key in self._fixed():
             combo.setCurrentIndex(max(combo.findData(getattr(parameters, key)), 0))
+        self.ui.positionSlider.value = parameters.positionMm
         self._filling = False
         self._onChanged()
 

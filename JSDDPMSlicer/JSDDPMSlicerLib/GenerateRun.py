@@ -162,9 +162,12 @@ class GenerateRun:
         self._say(text[:1].upper() + text[1:] if text else _("Loading the model..."))
 
     def _onPreview(self, preview: dict[str, Any]) -> None:
-        """Keeps the newest only; the timer shows it when its turn has come."""
+        """Keeps the newest, for the timer to show when its turn has come; the last of a sample is shown at once."""
         self._newest = preview
-        if not self._timer.isActive():
+        if preview.get("last"):
+            self._timer.stop()
+            self._showNewest()
+        elif not self._timer.isActive():
             self._timer.start(PREVIEW_INTERVAL_MS if self.preview is not None and self.preview.updates else 0)
 
     def _showNewest(self) -> None:

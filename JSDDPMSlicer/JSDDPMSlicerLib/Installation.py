@@ -219,14 +219,21 @@ def diagnostics(workerLog: list[str], gpus: list[str]) -> str:
     return withoutPaths("\n".join(lines))
 
 
-_PATH = re.compile(r"(?:[A-Za-z]:)?[\\/](?:[^\\/\s\"'<>|:]+[\\/])+(?P<last>[^\\/\s\"'<>|:,;)]*)")
+_START = r"(?:[A-Za-z]:[\\/]|[\\/]{1,2}(?=[^\s\\/]))"
+_QUOTED = re.compile(rf"""(?P<quote>["'])(?P<path>{_START}[^"']*)(?P=quote)""")
+_BARE = re.compile(rf"(?<![\w.:/\\\"']){_START}.*")
 
 
 def withoutPaths(text: str) -> str:
-    """The text with `.../` for the folders of every path, and no names of patient's image files."""
+    """The text without folders, and without names of files that could be a patient's.
+
+    A path in quotes ends with them, and keeps the name of a program's own file. Any other may hold spaces, so it is
+    taken to reach to the end of its line.
+    """
 
     def shorten(match: re.Match[str]) -> str:
-        last = match["last"]
-        return f".../{last}" if last.endswith((".py", ".json", ".safetensors")) or "." not in last else ".../(file)"
+        last = re.split(r"[\\/]", match["path"])[-1]
+        return f'".../{last}"' if last.endswith((".py", ".safetensors")) else '"(path)"'
 
-    return _PATH.sub(shorten, text)
+    lines = (_BARE.sub("(path)", _QUOTED.sub(shorten, line)) for line in text.splitlines())
+    return "\n".join(lines)

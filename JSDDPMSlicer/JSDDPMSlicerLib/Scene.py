@@ -269,11 +269,12 @@ def _sequence(result: Result, others: list[Sample], pathology: Pathology) -> Ite
         yield "sequence"
     result.browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", f"{result.name} browser")
     result.nodes.append(result.browser)
-    for sequence, proxy in ((images, result.volume), (masks, result.segmentation)):
-        result.browser.AddSynchronizedSequenceNode(sequence)
-        result.browser.AddProxyNode(proxy, sequence, False)
-        result.browser.SetOverwriteProxyName(sequence, False)
-    result.browser.SetSelectedItemNumber(0)
+    with slicer.util.NodeModify(result.browser):  # or proxies of its own are made before ours are named
+        for sequence, proxy in ((images, result.volume), (masks, result.segmentation)):
+            result.browser.AddSynchronizedSequenceNode(sequence)
+            result.browser.AddProxyNode(proxy, sequence, False)
+            result.browser.SetOverwriteProxyName(sequence, False)
+        result.browser.SetSelectedItemNumber(0)
     yield "sequence browser"
 
 

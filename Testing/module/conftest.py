@@ -1,7 +1,79 @@
-"""The module's library on the path, as Slicer has it."""
+"""The module in the stand-in host, with a small model whose runs take a second."""
 
+from __future__ import annotations
+
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(PROJECT / "JSDDPMSlicer"))
+for folder in ("JSDDPMSlicer", "Testing/host", "Testing/core"):
+    sys.path.insert(0, str(PROJECT / folder))
+
+from fixtures import *  # noqa: E402, F403
+from fixtures import until  # noqa: E402
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the worker: the tests share the cores
+
+
+@pytest.fixture(scope="session")
+def small_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with one small model of random weights."""
+    from generation_fixtures import write_small_bundle
+
+    folder = tmp_path_factory.mktemp("models")
+    write_small_bundle(folder / "small")
+    return folder
+
+
+@pytest.fixture
+def settings(app: Any, small_models: Path, tmp_path: Path) -> Iterator[Any]:
+    """The application's settings: the small models folder, and results in the test's own folder."""
+    stored = app.userSettings()
+    stored.setValue("JSDDPMSlicer/ModelsFolder", str(small_models))
+    stored.setValue("JSDDPMSlicer/ResultsFolder", str(tmp_path / "results"))
+    yield stored
+    for key in ("ModelsFolder", "ResultsFolder", "Interpreter", "Speeds"):
+        stored.remove(f"JSDDPMSlicer/{key}")
+
+
+@pytest.fixture
+def module(app: Any, scene: Any, settings: Any) -> Iterator[Any]:
+    """The module's widget, entered; unloaded afterwards, and with it its worker."""
+    from slicerhost import application
+
+    loaded = application.load_module(str(PROJECT / "JSDDPMSlicer" / "JSDDPMSlicer.py"))
+    representation = loaded.widgetRepresentation()
+    representation.show()
+    representation.enter()
+    widget = representation.self()
+    yield widget
+    pid = widget.worker.pid
+    application.unload_module("JSDDPMSlicer")
+    app.processEvents()
+    assert pid is None or not alive(pid), "the worker outlived the module"
+
+
+@pytest.fixture
+def panel(module: Any) -> Any:
+    """The Generate panel with the small model and few steps chosen, and the first measurement done."""
+    generate = module.generate
+    combo = generate.ui.modelCombo
+    combo.setCurrentIndex(combo.findText("Random weights"))
+    generate.parameters.steps = 3
+    assert until(lambda: generate._measuring is None, 60)
+    return generate
+
+
+def alive(pid: int) -> bool:
+    """Whether a process still runs; one that only waits to be reaped does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{pid}/stat")
+    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"

@@ -1,0 +1,240 @@
+"""The Setup panel and what it stands on: packages, models in and out, diagnostics without paths."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import slicer
+from fixtures import until
+from JSDDPMSlicerLib import Bundles, Estimates, Installation, Interpreter
+
+
+@pytest.fixture
+def own_models(settings: Any, small_models: Path, tmp_path: Path) -> Path:
+    """A models folder that a test may change."""
+    folder = tmp_path / "models"
+    settings.setValue("JSDDPMSlicer/ModelsFolder", str(folder))
+    return folder
+
+
+def zipped(folder: Path, target: Path, prefix: str = "", extra: dict[str, str] | None = None) -> Path:
+    with zipfile.ZipFile(target, "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, f"{prefix}{path.name}")
+        for name, text in (extra or {}).items():
+            archive.writestr(name, text)
+    return target
+
+
+def test_everything_that_is_needed_is_listed_with_its_version(module: Any) -> None:
+    table = module.settings.ui.packagesTable
+    rows = {table.item(row, 0).text(): table.item(row, 1).text() for row in range(table.rowCount)}
+    assert {"torch", "monai", "pydantic", "safetensors"} <= rows.keys()
+    assert rows["torch"].startswith("2.")
+    assert not module.settings.ui.installButton.enabled
+    assert module.settings.ui.installButton.toolTip == "Nothing is missing."
+
+
+def test_requirements_have_lower_bounds_and_leave_slicers_own_packages_alone() -> None:
+    lines = Installation.requirements()
+    names = {line.partition(">=")[0] for line in lines}
+    assert all(">=" in line and "<" not in line and "==" not in line for line in lines)
+    assert not names & {"numpy", "scipy", "SimpleITK", "vtk", "torch"}
+
+
+@pytest.mark.parametrize(
+    ("found", "least", "serves"),
+    [
+        ("2.13.0+cpu", "2.8", True),
+        ("2.7.9", "2.8", False),
+        ("2.8", "2.8", True),
+        (None, "1", False),
+        ("10.0", "9.9", True),
+    ],
+)
+def test_a_version_serves_from_its_lower_bound_on(found: str | None, least: str, serves: bool) -> None:
+    assert Installation.Package("some", least, found).serves is serves
+
+
+def test_what_is_missing_is_named_and_installed_only_after_a_yes(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, installed = [], []
+    lacking = [Installation.Package("torch", "2.8", None), Installation.Package("monai", "1.5", "1.0")]
+    monkeypatch.setattr(Installation, "packages", lambda: lacking)
+    monkeypatch.setattr(Installation, "install", lambda: installed.append(True))
+    module.settings.refresh()
+    assert module.settings.ui.packagesLabel.text == "Missing: torch, monai."
+    module.settings.ui.installButton.click()
+    assert not installed, "in testing mode the question is answered with no"
+    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda text, **_: (asked.append(text), True)[1])
+    module.settings.ui.installButton.click()
+    assert installed
+    assert "PyTorch by the PyTorch extension and monai by pip" in asked[0]
+
+
+def test_gpus_are_read_from_the_drivers_answer() -> None:
+    answer = "NVIDIA GeForce RTX 4090, 24564\nNVIDIA A100, 40960\nnonsense\n"
+    assert Installation.gpusOf(answer) == ["NVIDIA GeForce RTX 4090, 24 GB", "NVIDIA A100, 40 GB"]
+
+
+def test_the_machine_is_described(module: Any) -> None:
+    module.tabs.setCurrentIndex(1)
+    assert until(lambda: module.settings._probe.answered, 10)
+    assert module.settings.ui.gpuLabel.text
+    assert "GB" in module.settings.ui.memoryLabel.text
+
+
+@pytest.mark.parametrize("prefix", ["", "some model/"])
+def test_a_model_is_imported_from_a_zip_file(
+    module: Any, own_models: Path, small_models: Path, tmp_path: Path, prefix: str
+) -> None:
+    module.settings.importModel(zipped(small_models / "small", tmp_path / "mine.zip", prefix))
+    assert module.settings.ui.modelsStatus.text == "small was imported."
+    assert {path.name for path in (own_models / "mine").iterdir()} == {
+        path.name for path in (small_models / "small").iterdir()
+    }
+    combo = module.generate.ui.modelCombo
+    assert combo.findText("Random weights") >= 0
+
+
+def test_a_model_is_imported_from_a_folder_and_deleted_after_a_yes(
+    module: Any, own_models: Path, small_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module.settings.importModel(small_models / "small")
+    table = module.settings.ui.modelsTable
+    row = next(row for row in range(table.rowCount) if table.item(row, 0).text() == "small")
+    table.setCurrentCell(row, 0)
+    assert module.settings.ui.deleteButton.enabled
+    module.settings.ui.deleteButton.click()
+    assert (own_models / "small").is_dir()
+    monkeypatch.setattr(slicer.util, "confirmYesNoDisplay", lambda *_, **__: True)
+    module.settings.ui.deleteButton.click()
+    assert not (own_models / "small").exists()
+    assert module.generate.ui.modelCombo.findText("Random weights") < 0
+
+
+def test_a_model_that_came_with_the_extension_cannot_be_deleted(module: Any) -> None:
+    table = module.settings.ui.modelsTable
+    table.setCurrentCell(0, 0)
+    assert module.settings.chosen.shipped
+    assert not module.settings.ui.deleteButton.enabled
+    assert module.settings.ui.deleteButton.toolTip == "It came with the extension and stays."
+    with pytest.raises(ValueError, match="came with the extension"):
+        Bundles.deleteModel(module.settings.chosen)
+
+
+@pytest.mark.parametrize("evil", ["../evil.json", "/evil.json", "deeper/evil.json", ".hidden"])
+def test_a_zip_file_cannot_write_elsewhere(own_models: Path, small_models: Path, tmp_path: Path, evil: str) -> None:
+    source = zipped(small_models / "small", tmp_path / "mine.zip", extra={evil: "{}"})
+    with pytest.raises(ValueError, match="which no model has"):
+        Bundles.importModel(source)
+    assert not list(own_models.iterdir())
+    assert not (tmp_path / "evil.json").exists()
+
+
+def test_a_damaged_model_is_refused_and_leaves_nothing(own_models: Path, small_models: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(small_models / "small", copy)
+    weights = next(copy.glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-7])
+    with pytest.raises(ValueError, match=weights.name):
+        Bundles.importModel(copy)
+    assert not list(own_models.iterdir())
+
+
+def test_a_second_model_of_one_name_is_refused(own_models: Path, small_models: Path) -> None:
+    Bundles.importModel(small_models / "small")
+    with pytest.raises(ValueError, match="is there already"):
+        Bundles.importModel(small_models / "small")
+
+
+def test_a_file_that_is_no_model_is_refused(own_models: Path, tmp_path: Path) -> None:
+    text = tmp_path / "notes.zip"
+    text.write_text("not a zip file")
+    with pytest.raises(ValueError, match="notes.zip is not a zip file"):
+        Bundles.importModel(text)
+    with pytest.raises(ValueError, match=r"holds no bundle\.json"):
+        Bundles.importModel(tmp_path)
+
+
+def test_a_check_finds_a_changed_file(module: Any, own_models: Path, small_models: Path) -> None:
+    module.settings.importModel(small_models / "small")
+    table = module.settings.ui.modelsTable
+    row = next(row for row in range(table.rowCount) if table.item(row, 0).text() == "small")
+    table.setCurrentCell(row, 0)
+    module.settings.ui.checkButton.click()
+    assert module.settings.ui.modelsStatus.text == "small is sound: all files are as recorded."
+    weights = next((own_models / "small").glob("*.safetensors"))
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    module.settings.ui.checkButton.click()
+    assert weights.name in module.settings.ui.modelsStatus.text
+
+
+def test_diagnostics_name_versions_and_no_folder(module: Any) -> None:
+    log = [
+        "info: read /home/someone/patients/Miller^Anna/flair.nii.gz",
+        r"error: C:\Users\someone\Patient 7\scan.dcm could not be read",
+        'File "/opt/Slicer/lib/python3.12/site-packages/torch/nn.py", line 3',
+    ]
+    text = Installation.diagnostics(log, ["NVIDIA A100, 40 GB"])
+    assert "torch 2." in text
+    assert "NVIDIA A100, 40 GB" in text
+    for secret in ("someone", "Miller", "Anna", "patients", "flair", "scan.dcm", "/opt"):
+        assert secret not in text, secret
+    assert 'File ".../nn.py", line 3' in text
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("shape 3/4 and/or https://pypi.org/simple", "shape 3/4 and/or https://pypi.org/simple"),
+        ("path=/data/Jane Doe/scan.nii failed", "path=(path)"),
+        (r"on \\server\share\Jane Doe\x.dcm", "on (path)"),
+        ("cannot open 'D:/Jane Doe/x.nrrd': no", 'cannot open "(path)": no'),
+        ("(/home/jane/x.py)", "((path)"),
+    ],
+)
+def test_a_path_is_cut_where_it_begins(line: str, said: str) -> None:
+    assert Installation.withoutPaths(line) == said
+
+
+def test_another_python_is_chosen_and_slicers_own_again(module: Any, tmp_path: Path) -> None:
+    module.settings._useInterpreter("/usr/bin/python3")
+    chosen = Interpreter.currentInterpreter()
+    assert chosen.foreign
+    assert chosen.path == Path("/usr/bin/python3")
+    assert chosen.environment(tmp_path).value("PYTHONPATH") == str(tmp_path)
+    module.settings.ui.ownInterpreterButton.click()
+    assert not Interpreter.currentInterpreter().foreign
+
+
+def test_a_python_that_is_not_there_is_said(module: Any, settings: Any) -> None:
+    from JSDDPMSlicerLib.Jobs import Job, JobState
+
+    settings.setValue("JSDDPMSlicer/Interpreter", "/nowhere/python")
+    module.worker.stop()
+    job = Job("describe", {})
+    module.worker.submit(job)
+    assert until(lambda: job.ended, 10)
+    assert job.state is JobState.FAILED
+    assert "could not be started with /nowhere/python: choose another Python in Setup" in job.error.message
+
+
+def test_speeds_are_remembered_and_a_damaged_memory_is_none(settings: Any) -> None:
+    Estimates.remember("model cpu", Estimates.Speed(0.5, 10**9))
+    assert Estimates.readSpeeds() == {"model cpu": Estimates.Speed(0.5, 10**9)}
+    for damaged in ("{", "[]", '{"model cpu": 3}', '{"model cpu": {"seconds": "x"}}'):
+        settings.setValue(Estimates.SETTING, damaged)
+        assert Estimates.readSpeeds() == {}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.2, "1 s"), (59.6, "60 s"), (120, "2 min"), (5000, "83 min"), (7300, "2.0 h")]
+)
+def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
+    assert Estimates.duration(seconds) == said
