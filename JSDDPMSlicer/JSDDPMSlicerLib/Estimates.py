@@ -31,8 +31,8 @@ def speedKey(digest: str, device: str) -> str:
 
 
 def evaluations(steps: int, slices: int, guidance: float) -> int:
-    """Network evaluations of a run without redraws; guidance needs two a step."""
-    return steps * slices * (1 if guidance == 1 else 2)
+    """Network evaluations of a run without redraws: two a step, unless guidance is 1 (none) or 0 (no condition)."""
+    return steps * slices * (1 if guidance in (0, 1) else 2)
 
 
 def readSpeeds() -> dict[str, Speed]:
