@@ -10,18 +10,21 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 JSDDPM := $(VENV)/bin/jsddpm
 READY := $(VENV)/.ready
+SYSTEM_LIBRARIES := Testing/host/system_libraries.py
 MODEL ?= Resources/Models/demo
 DATA ?= ../shared/data
 CACHE ?= cache/demo
 
-.PHONY: help setup demo test lint bench quality features template
+.PHONY: help setup demo test lint gui screenshots bench quality features template
 
 help:
 	@echo "make demo      synthetic FLAIR slices with lesion masks, in demo-output/"
 	@echo "make test      the tests"
 	@echo "make lint      style and formatting"
+	@echo "make gui       the module on a screen, in a stand-in for Slicer"
 	@echo "make quality   the demo bundle against real test subjects: README's quality table"
 	@echo "make features  the small encoder that the quality table's KID is measured with"
+	@echo "make screenshots  the README's pictures of the panels, with images that the demo model makes"
 	@echo "make bench     speed and memory: README's speed table"
 	@echo "make template  the average FLAIR that native scans are aligned to"
 
@@ -36,7 +39,8 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV): some minutes and 2 GB the first time."
 	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt setuptools
 	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--no-build-isolation --editable '.[train,evaluate,dev]'
+		--no-build-isolation --editable '.[train,evaluate,host,dev]'
+	@$(RUN) $(SYSTEM_LIBRARIES)
 	@touch $@
 
 demo: $(READY)
@@ -50,7 +54,17 @@ demo: $(READY)
 
 # Two test processes with one thread each: sums keep their order, and the processes do not fight over the cores.
 test: $(READY)
+	@$(RUN) $(SYSTEM_LIBRARIES) --required
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -m "not slow"
+
+# On a machine without a screen: xvfb-run make gui.
+gui: $(READY)
+	@$(RUN) $(SYSTEM_LIBRARIES) --screen --required
+	$(RUN) Testing/host/main.py
+
+screenshots: $(READY)
+	@$(RUN) $(SYSTEM_LIBRARIES) --required
+	$(RUN) Testing/host/screenshots.py
 
 lint: $(READY)
 	$(RUN) -m ruff check .

@@ -75,18 +75,16 @@ class JSDDPMSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         return widget
 
     def enter(self):
-        if self.generate.parameters is None:
-            self.generate.setParameters(self.logic.getParameterNode())
         if not self.shortcuts:
             for keys, action in (("Ctrl+Return", self.onApplyKey), ("Ctrl+D", self.generate.choices.newSeed)):
                 shortcut = qt.QShortcut(qt.QKeySequence(keys), self.tabs)
                 shortcut.connect("activated()", action)
                 self.shortcuts.append(shortcut)
-        self.generate.refresh()
-        self.generate.measure()
+        self.generate.enter(self.logic.getParameterNode())
         self.onTab(self.tabs.currentIndex)
 
     def exit(self):
+        self.generate.exit()
         for shortcut in self.shortcuts:
             shortcut.setParent(None)
             shortcut.deleteLater()
@@ -119,7 +117,6 @@ class JSDDPMSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSetupChanged(self):
         self.generate.choices.refreshModels()
-        self.generate.measure()
 
     def onSceneStartClose(self, _caller, _event):
         self.generate.sceneClosed()

@@ -35,6 +35,7 @@ class GeneratePanel:
         self.widget, self.worker = widget, worker
         self.ui = slicer.util.childWidgetVariables(widget)
         self.result: Result | None = None
+        self._shown = False
         self._measuring: Job | None = None
         self._unmeasurable: set[str] = set()
         self.run = GenerateRun(worker, self.say, self._showShare, self.refresh, self._onResult)
@@ -65,6 +66,17 @@ class GeneratePanel:
         """Binds the panel to the scene's parameters; None while the scene closes."""
         self.reference.setParameters(parameters)
         self.choices.setParameters(parameters)
+
+    def enter(self, parameters: Any) -> None:
+        """The panel comes to the front: from now on it measures what it does not know."""
+        if self.parameters is None:
+            self.setParameters(parameters)
+        self._shown = True
+        self.refresh()
+
+    def exit(self) -> None:
+        """The panel goes to the back."""
+        self._shown = False
 
     def sceneClosed(self) -> None:
         """Forgets nodes that go with their scene, and ends what would add to it."""
@@ -177,11 +189,11 @@ class GeneratePanel:
             return None
         return Estimates.speedKey(model.bundle.digest, self.parameters.device)
 
-    def measure(self) -> None:
-        """Times the chosen model here, once, while nothing else runs."""
+    def _measure(self) -> None:
+        """Times the chosen model here, once, while the panel is shown and nothing else runs."""
         key = self._speedKey()
         known = key is None or key in self._unmeasurable or key in Estimates.readSpeeds()
-        if known or self._measuring is not None or self.busy:
+        if known or not self._shown or self._measuring is not None or self.busy:
             return
         params = {"model": str(self.choices.model.folder), "device": self.parameters.device, "threads": None}
         self._measuring = Job("measure", params, onChanged=lambda job: self._onMeasured(job, key))
@@ -243,6 +255,7 @@ class GeneratePanel:
         ui.currentSliceButton.enabled = not blocked
         ui.currentSliceButton.toolTip = blocked or _("Take the height of the red view's centre.")
         self._refreshResult(running)
+        self._measure()
 
     def _refreshResult(self, running: bool) -> None:
         ui, there = self.ui, self.result is not None

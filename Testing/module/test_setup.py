@@ -177,8 +177,8 @@ def test_a_check_finds_a_changed_file(module: Any, own_models: Path, small_model
 
 def test_diagnostics_name_versions_and_no_folder(module: Any) -> None:
     log = [
-        "info: read /home/someone/patients/Miller^Anna/flair.nii.gz",
-        r"error: C:\Users\someone\Patient 7\scan.dcm could not be read",
+        "info: read /data/someone/patients/Miller^Anna/flair.nii.gz",
+        r"error: D:\someone\Patient 7\scan.dcm could not be read",
         'File "/opt/Slicer/lib/python3.12/site-packages/torch/nn.py", line 3',
     ]
     text = Installation.diagnostics(log, ["NVIDIA A100, 40 GB"])
@@ -196,7 +196,7 @@ def test_diagnostics_name_versions_and_no_folder(module: Any) -> None:
         ("path=/data/Jane Doe/scan.nii failed", "path=(path)"),
         (r"on \\server\share\Jane Doe\x.dcm", "on (path)"),
         ("cannot open 'D:/Jane Doe/x.nrrd': no", 'cannot open "(path)": no'),
-        ("(/home/jane/x.py)", "((path)"),
+        ("(/data/jane/x.py)", "((path)"),
     ],
 )
 def test_a_path_is_cut_where_it_begins(line: str, said: str) -> None:
