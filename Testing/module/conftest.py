@@ -15,11 +15,10 @@ for folder in ("JSDDPMSlicer", "Testing/host", "Testing/core"):
     sys.path.insert(0, str(PROJECT / folder))
 
 import slicerhost  # noqa: E402
-
-slicerhost.start()  # before the tests are collected: they import the module's library, which imports slicer and qt
-
 from fixtures import *  # noqa: E402, F403
 from fixtures import until  # noqa: E402
+
+slicerhost.start()  # before the tests are collected: they import the module's library, which imports slicer and qt
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the worker: the tests share the cores
 
