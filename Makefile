@@ -15,11 +15,12 @@ MODEL ?= Resources/Models/demo
 DATA ?= ../shared/data
 CACHE ?= cache/demo
 
-.PHONY: help setup demo test lint gui screenshots bench quality features template
+.PHONY: help setup demo test faults lint gui screenshots bench quality features template
 
 help:
 	@echo "make demo      synthetic FLAIR slices with lesion masks, in demo-output/"
 	@echo "make test      the tests"
+	@echo "make faults    the worker killed 56 times, evenly over a run"
 	@echo "make lint      style and formatting"
 	@echo "make gui       the module on a screen, in a stand-in for Slicer"
 	@echo "make quality   the demo bundle against real test subjects: README's quality table"
@@ -56,6 +57,10 @@ demo: $(READY)
 test: $(READY)
 	@$(RUN) $(SYSTEM_LIBRARIES) --required
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -m "not slow"
+
+faults: $(READY)
+	@$(RUN) $(SYSTEM_LIBRARIES) --required
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -m slow -s -k kills Testing/module/test_faults.py
 
 # On a machine without a screen: xvfb-run make gui.
 gui: $(READY)

@@ -5,6 +5,7 @@ import slicer
 from JSDDPMSlicerLib import Interpreter
 from JSDDPMSlicerLib.GeneratePanel import GeneratePanel
 from JSDDPMSlicerLib.Parameters import GenerateParameters
+from JSDDPMSlicerLib.Samples import registerSampleData
 from JSDDPMSlicerLib.SetupPanel import SetupPanel
 from JSDDPMSlicerLib.SyntheticNotice import SyntheticNotice
 from JSDDPMSlicerLib.Worker import Worker
@@ -36,6 +37,7 @@ class JSDDPMSlicer(ScriptedLoadableModule):
             "Built on 3D Slicer, PyTorch and MONAI. The model that comes with the extension was trained on open data; "
             "its model card names them and their licences."
         )
+        slicer.app.connect("startupCompleted()", registerSampleData)
 
 
 class JSDDPMSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

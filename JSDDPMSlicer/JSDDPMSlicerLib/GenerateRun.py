@@ -134,11 +134,13 @@ class GenerateRun:
         if job is not self.job:
             return
         if job.state is JobState.CANCELLING:
+            self._newest = None
             self._say(_("Cancelling..."))
         elif job.ended:
             self.job = None
             self._timer.stop()
             if job.state is JobState.SUCCEEDED:
+                self._showNewest()
                 self._handOver(job)
             else:
                 self._closePreview()
@@ -162,23 +164,18 @@ class GenerateRun:
         self._say(text[:1].upper() + text[1:] if text else _("Loading the model..."))
 
     def _onPreview(self, preview: dict[str, Any]) -> None:
-        """Keeps the newest, for the timer to show when its turn has come; the last of a sample is shown at once."""
-        self._newest = preview
-        if preview.get("last"):
-            self._timer.stop()
-            self._showNewest()
-        elif not self._timer.isActive():
+        """Keeps the newest, for the timer to show when its turn has come; the last one must outlive its file."""
+        self._newest = {**preview, "channels": _channels(preview["file"])} if preview.get("last") else preview
+        if not self._timer.isActive():
             self._timer.start(PREVIEW_INTERVAL_MS if self.preview is not None and self.preview.updates else 0)
 
     def _showNewest(self) -> None:
         newest, self._newest = self._newest, None
-        if newest is None or self.preview is None or self.job is None or self.job.state is not JobState.RUNNING:
+        if newest is None or self.preview is None:
             return
-        try:
-            channels = np.load(newest["file"], allow_pickle=False)
-        except (OSError, ValueError):
-            return  # replaced by a newer one, of which we shall be told
-        self.preview.show(channels[_imageChannel(self._asked.manifest)], float(newest["position_mm"]))
+        channels = newest["channels"] if "channels" in newest else _channels(newest["file"])
+        if channels is not None:
+            self.preview.show(channels[_imageChannel(self._asked.manifest)], float(newest["position_mm"]))
 
     def _closePreview(self) -> None:
         self._newest = None
@@ -235,6 +232,14 @@ class GenerateRun:
             logging.warning(f"JSDDPMSlicer: {folder.name} could not be removed ({error.strerror})")
         self._say(message)
         self._onChanged()
+
+
+def _channels(file: str) -> np.ndarray | None:
+    """The arrays `(C, X, Y)` of a preview; None where a newer one has replaced it, of which we shall be told."""
+    try:
+        return np.load(file, allow_pickle=False)
+    except (OSError, ValueError):
+        return None
 
 
 def _imageChannel(manifest: Any) -> int:

@@ -73,6 +73,7 @@ class Job:
         self.state = JobState.IDLE
         self.result: Any = None
         self.error: JobError | None = None
+        self.handedOverAgain = False
 
     @property
     def ended(self) -> bool:

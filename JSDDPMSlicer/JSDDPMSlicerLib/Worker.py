@@ -64,9 +64,18 @@ class Worker:
         return self._process is not None
 
     def submit(self, job: Job) -> None:
-        """Hands a job over, and starts the process where there is none."""
+        """Hands a job over, and starts the process where there is none.
+
+        A process that dies before it has begun with a job, perhaps before we could know of its death, costs nothing:
+        the job goes to a new one, once.
+        """
         job.enter(JobState.STARTING)
+        self._handOver(job)
+
+    def _handOver(self, job: Job) -> None:
         if self._process is None and not self._start():
+            if not job.ended:
+                job.fail(self._notStarted())
             return
         self._number += 1
         self._jobs[self._number] = job
@@ -116,8 +125,9 @@ class Worker:
         if self._process is None:  # it could not be started, and said so at once
             return False
         self._number += 1
-        self._jobs[self._number] = Job("describe", {}, onChanged=self._onDescribed)
-        self._jobs[self._number].enter(JobState.STARTING)
+        introduction = self._jobs[self._number] = Job("describe", {}, onChanged=self._onDescribed)
+        introduction.handedOverAgain = True  # every process is asked anew
+        introduction.enter(JobState.STARTING)
         self._send({"jsonrpc": "2.0", "id": self._number, "method": "describe", "params": {}})
         self._tell()
         return True
@@ -151,34 +161,40 @@ class Worker:
     def _onProcessError(self, error: Any) -> None:
         if error != qt.QProcess.FailedToStart:
             return  # whatever else goes wrong, `finished` follows
-        self._ended(
-            JobError(
-                f"the computing process could not be started with {self._interpreter().path}: "
-                "choose another Python in Setup."
-            )
-        )
+        self._ended(self._notStarted())
+
+    def _notStarted(self) -> JobError:
+        path = self._interpreter().path
+        return JobError(f"the computing process could not be started with {path}: choose another Python in Setup.")
 
     def _onFinished(self, code: int, status: Any) -> None:
         self._onOutput()
         crashed = status == qt.QProcess.CrashExit
         how = "was ended from outside or ran out of memory" if crashed else f"ended with exit code {code}"
-        self._ended(JobError(f"the computing process {how}: start again; its last words stand in Setup, Diagnostics."))
+        died = JobError(f"the computing process {how}: start again; its last words stand in Setup, Diagnostics.")
+        self._ended(died, secondChance=True)
 
-    def _ended(self, error: JobError | None = None) -> None:
+    def _ended(self, error: JobError | None = None, secondChance: bool = False) -> None:
         process, self._process, self._pid = self._process, None, None
         if process is not None:
             process.deleteLater()
         jobs, self._jobs = self._jobs, {}
+        again = []
         for job in jobs.values():
             if job.ended:
                 continue
-            if job.state is JobState.CANCELLING or error is None:
+            if secondChance and job.state is JobState.STARTING and not job.handedOverAgain:
+                job.handedOverAgain = True
+                again.append(job)
+            elif job.state is JobState.CANCELLING or error is None:
                 if job.state is not JobState.CANCELLING:
                     job.enter(JobState.CANCELLING)
                 job.enter(JobState.CANCELLED)
             else:
                 job.fail(error)
         self._tell()
+        for job in again:
+            self._handOver(job)
 
     def _tell(self) -> None:
         if self._onStateChanged is not None:

@@ -9,10 +9,15 @@ import numpy as np
 import pytest
 import slicer
 from fixtures import until
+from generation_fixtures import small_config
 from JSDDPMSlicerLib import Reference, Views
 from JSDDPMSlicerLib.Core import coreFolder
 from JSDDPMSlicerLib.Scene import localToWorld, volumeMatrix
 from test_generate import PATIENCE, run, synthetic_nodes
+
+from jsddpm_core.data.volumes import read_volume
+from jsddpm_core.generation.nifti import affine_of, image_bytes
+from jsddpm_core.manifest import ImageGrid
 
 TEMPLATE = coreFolder() / Reference.TEMPLATE
 REGISTRATION_S = 240
@@ -94,7 +99,7 @@ def test_the_current_slice_gives_its_height_in_the_models_space(panel: Any) -> N
     assert panel.parameters.positionMm == pytest.approx(30.0)
     assert "outside -30 to 30 mm" in panel.ui.statusLabel.text
     red.SetOrientationToSagittal()
-    red.SetSliceOffset(0.0)
+    red.JumpSliceByCentering(0.0, 0.0, -20.0)
     panel.ui.currentSliceButton.click()
     assert "tilted by 90 degrees" in panel.ui.statusLabel.text
 
@@ -145,16 +150,27 @@ def test_a_volume_said_to_be_aligned_needs_no_registration(panel: Any) -> None:
     np.testing.assert_allclose(localToWorld(run(panel).volume), np.eye(4), atol=1e-9)
 
 
-def test_a_volume_is_handed_over_and_back_exactly(app: Any, scene: Any, tmp_path: Path) -> None:
-    for flip in (1, -1):
-        volume = noise_volume(oblique(flip))
-        before = slicer.util.arrayFromVolume(volume).copy()
-        path = tmp_path / f"volume{flip}.nrrd"
-        Reference.writeVolume(volume, path)
-        assert volume.GetStorageNode() is None
-        loaded = slicer.util.loadVolume(str(path), {"show": False})
-        np.testing.assert_array_equal(slicer.util.arrayFromVolume(loaded), before)
-        np.testing.assert_allclose(volumeMatrix(loaded), oblique(flip), atol=1e-5)
+@pytest.mark.parametrize("flip", [1, -1])
+def test_the_core_reads_a_volume_as_it_is_handed_over(scene: Any, tmp_path: Path, flip: int) -> None:
+    volume = noise_volume(oblique(flip))
+    path = tmp_path / "volume.nrrd"
+    Reference.writeVolume(volume, path)
+    assert volume.GetStorageNode() is None
+    read = read_volume(path)
+    np.testing.assert_array_equal(read.data, slicer.util.arrayFromVolume(volume).T)
+    np.testing.assert_allclose(read.affine, oblique(flip), atol=1e-5)
+
+
+@pytest.mark.parametrize("position", [-12.5, 31.25])
+def test_what_the_core_writes_comes_back_exactly(scene: Any, tmp_path: Path, position: float) -> None:
+    grid = small_config().data.grid
+    image_grid = ImageGrid.of(grid, (0.5, 99.5))
+    values = np.random.default_rng(1).uniform(-1, 1, (*grid.shape[:2], 6)).astype(np.float32)
+    path = tmp_path / "volume.nii.gz"
+    path.write_bytes(image_bytes(values, image_grid, position))
+    loaded = slicer.util.loadVolume(str(path), {"show": False})
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(loaded).T, values)
+    np.testing.assert_allclose(volumeMatrix(loaded), affine_of(image_grid, position), atol=1e-5)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import zipfile
 from pathlib import Path
@@ -238,3 +239,12 @@ def test_speeds_are_remembered_and_a_damaged_memory_is_none(settings: Any) -> No
 )
 def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
     assert Estimates.duration(seconds) == said
+
+
+def test_the_average_flair_is_offered_as_sample_data(module: Any) -> None:
+    slicer.app.startupCompleted.emit()
+    source = slicer.modules.sampleDataSources["JSDDPMSlicer"][0]
+    path = Path(source.uris[0].removeprefix("file://"))
+    assert source.checksums[0] == f"SHA256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    assert path.name == source.fileNames[0] == "flair-mni152-2mm.nii.gz"
+    assert Path(source.thumbnailFileName).is_file()
