@@ -44,6 +44,8 @@ class GeneratePanel:
         ui = self.ui
         ui.currentSliceButton.connect("clicked(bool)", self.useCurrentSlice)
         ui.applyButton.connect("clicked(bool)", self.onApply)
+        # Unfolding shows all that a section holds; what is hidden for another reason is hidden again.
+        ui.referenceSection.connect("contentsCollapsed(bool)", self._onUnfolded)
         ui.jumpButton.connect("clicked(bool)", self.showLesion)
         ui.sideBySideButton.connect("clicked(bool)", self.showSideBySide)
         ui.sidecarButton.connect("clicked(bool)", self.openSidecar)
@@ -270,6 +272,9 @@ class GeneratePanel:
             if beside
             else _("There is no patient's volume with this result.")
         )
+
+    def _onUnfolded(self, _collapsed: bool) -> None:
+        self.refresh()
 
     def _showShare(self, share: float) -> None:
         self.ui.progressBar.setValue(round(1000 * share))

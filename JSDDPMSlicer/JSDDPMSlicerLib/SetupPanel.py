@@ -32,8 +32,8 @@ class SetupPanel:
         self.gpus: list[str] = []
         self._models: list[Bundles.Model] = []
         self._probe: Installation.GpuProbe | None = None
-        _prepare(self.ui.packagesTable, [_("package"), _("version"), _("state")])
-        _prepare(self.ui.modelsTable, [_("model"), _("origin"), _("state")])
+        _prepare(self.ui.packagesTable, [_("Package"), _("Version"), _("State")])
+        _prepare(self.ui.modelsTable, [_("Model"), _("Origin"), _("State")])
         self._connect()
         self.refresh()
 
@@ -268,6 +268,7 @@ def _fill(table: Any, rows: Sequence[Sequence[str]]) -> None:
         for column, text in enumerate(texts):
             table.setItem(row, column, qt.QTableWidgetItem(text))
     table.resizeColumnsToContents()
+    table.horizontalHeader().setStretchLastSection(True)
     height = table.horizontalHeader().height + table.verticalHeader().defaultSectionSize * min(
         max(len(rows), 1), ROWS_SHOWN
     )

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import qt
 import slicer
 
 from .Geometry import Placement
-from .Scene import Result, lesionCentreInWorld, localToWorld, toWorld, volumeMatrix
+from .Scene import Result, isSynthetic, lesionCentreInWorld, localToWorld, toWorld, volumeMatrix
 
 RED, YELLOW = "Red", "Yellow"
 LAYERS = ("Background", "Foreground", "Label")
@@ -91,6 +92,7 @@ def currentPosition(placement: Placement | None, reference: Any) -> tuple[float,
 def showResult(result: Result) -> None:
     """Puts a result into the slice views, fits the red one to it and centres all on its lesion."""
     slicer.util.setSliceViewerLayers(background=result.volume, foreground=None, label=None)
+    _hideOtherLesions(result)
     _align(sliceNode(RED), result.volume)
     jumpTo(result)
 
@@ -112,12 +114,19 @@ def jumpTo(result: Result) -> None:
 
 def showSideBySide(result: Result) -> None:
     """The result in the red view and its reference in the yellow one, in the same plane and field of view."""
-    layoutNode = slicer.app.layoutManager()
-    layoutNode.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutSideBySideView)
+    slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutSideBySideView)
+    _hideOtherLesions(result)
     compositeNode(RED).SetBackgroundVolumeID(result.volume.GetID())
     compositeNode(YELLOW).SetBackgroundVolumeID(result.reference.GetID())
     for view in (RED, YELLOW):
         _align(sliceNode(view), result.volume)
+    _showAlike(result)
+    # Once more when the views have got their new sizes, unless the result has gone by then.
+    qt.QTimer.singleShot(0, lambda: _showAlike(result) if result.nodes else None)
+
+
+def _showAlike(result: Result) -> None:
+    """Fits the red view to a result and gives the yellow one the same plane and field of view."""
     jumpTo(result)
     red, yellow = sliceNode(RED), sliceNode(YELLOW)
     yellow.GetSliceToRAS().DeepCopy(red.GetSliceToRAS())
@@ -125,9 +134,19 @@ def showSideBySide(result: Result) -> None:
     yellow.SetFieldOfView(*red.GetFieldOfView())
 
 
+def _hideOtherLesions(result: Result) -> None:
+    """Lesions of earlier results would lie over this one."""
+    for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
+        if isSynthetic(node) and node.GetDisplayNode() is not None:
+            node.GetDisplayNode().SetVisibility(node == result.segmentation)
+
+
 def _align(place: Any, volume: Any) -> None:
     """Turns a slice view into the plane of a result's slices, head up, patient's left on the right."""
     axes = localToWorld(volume)[:3, :3] @ volumeMatrix(volume)[:3, :3]
+    if np.allclose(axes, np.diag(np.diag(axes)), atol=1e-6):
+        place.SetOrientationToAxial()
+        return
     normal, left = axes[:, 2] / np.linalg.norm(axes[:, 2]), -axes[:, 0] / np.linalg.norm(axes[:, 0])
     origin = place.GetSliceToRAS()
     position = [origin.GetElement(row, 3) for row in range(3)]

@@ -22,7 +22,7 @@ def test_kills_spread_evenly_over_a_run(panel: Any, tmp_path: Path) -> None:
     counts = kill_evenly(panel, tmp_path / "results", each)
     for moment in MOMENTS:
         failed, succeeded = counts[moment, "failed"], counts[moment, "succeeded"]
-        print(f"{moment:12} {failed + succeeded} kills: {failed} runs failed, {succeeded} had succeeded already")
+        print(f"{moment:12} {failed + succeeded} kills: {failed} runs ended with a message, {succeeded} with a result")
     assert sum(counts.values()) == each * len(MOMENTS)
 
 

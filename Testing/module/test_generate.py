@@ -269,13 +269,16 @@ def test_a_result_is_removed_with_its_files_after_a_yes(
     assert files(tmp_path / "results") == set()
 
 
-def test_again_draws_another_image(panel: Any) -> None:
-    first = slicer.util.arrayFromVolume(run(panel).volume).copy()
+def test_again_draws_another_image_and_hides_the_lesion_of_the_one_before(panel: Any) -> None:
+    before = run(panel)
+    first = slicer.util.arrayFromVolume(before.volume).copy()
     seed = panel.parameters.seed
     panel.ui.againButton.click()
     assert until(lambda: not panel.busy, PATIENCE)
     assert panel.parameters.seed != seed
     assert not np.array_equal(slicer.util.arrayFromVolume(panel.result.volume), first)
+    assert not before.segmentation.GetDisplayNode().GetVisibility()
+    assert panel.result.segmentation.GetDisplayNode().GetVisibility()
 
 
 @pytest.mark.parametrize("ending", [".nii.gz", ".nrrd"])

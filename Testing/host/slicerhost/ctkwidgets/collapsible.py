@@ -13,6 +13,24 @@ from ..pythonqt.properties import declared, stored
 MARGIN = 3
 BUTTON_COLOUR = QtGui.QColor("#d8dde3")
 NO_LIMIT = 16777215  # Qt's largest size of a widget
+FOLDED = "hiddenByFolding"  # noted on the C++ object: a child's Python wrapper may be another one later
+
+
+def foldChild(child: QtWidgets.QWidget) -> None:
+    """Hide a child until its parent unfolds."""
+    QtWidgets.QWidget.setVisible(child, False)
+    QtCore.QObject.setProperty(child, FOLDED, True)
+
+
+def fold(parent: QtWidgets.QWidget, collapsed: bool) -> None:
+    """Hide the visible children of a widget, or show those that folding had hidden."""
+    options = QtCore.Qt.FindChildOption.FindDirectChildrenOnly
+    for child in QtCore.QObject.findChildren(parent, QtWidgets.QWidget, options=options):
+        if collapsed and not child.isHidden():
+            foldChild(child)
+        elif not collapsed and QtCore.QObject.property(child, FOLDED):
+            QtCore.QObject.setProperty(child, FOLDED, False)
+            QtWidgets.QWidget.setVisible(child, True)
 
 
 class ctkCollapsibleButton(qt.QAbstractButton):
@@ -24,7 +42,6 @@ class ctkCollapsibleButton(qt.QAbstractButton):
         super().__init__(parent)
         self._collapsed = False
         self._height = MARGIN * 2
-        self._hidden: list[QtWidgets.QWidget] = []
         self.setCheckable(True)
         self.setChecked(True)
         self.setSizePolicy(qt.QSizePolicy.Preferred, qt.QSizePolicy.Preferred)
@@ -41,26 +58,16 @@ class ctkCollapsibleButton(qt.QAbstractButton):
         if collapsed == self._collapsed:
             return
         self._collapsed = collapsed
-        if collapsed:
-            self._hidden = [child for child in self._contents() if not child.isHidden()]
-        for child in self._hidden:
-            child.setVisible(not collapsed)
-        if not collapsed:
-            self._hidden = []
+        fold(self, collapsed)
         self.setMaximumHeight(self._headHeight() + self._height if collapsed else NO_LIMIT)
         self.updateGeometry()
         self.update()
         self.contentsCollapsed.emit(collapsed)
 
-    def _contents(self) -> list[QtWidgets.QWidget]:
-        options = QtCore.Qt.FindChildOption.FindDirectChildrenOnly
-        return QtCore.QObject.findChildren(self, QtWidgets.QWidget, options=options)
-
     def childEvent(self, event: QtCore.QChildEvent) -> None:
         child = event.child()
         if self._collapsed and event.added() and isinstance(child, QtWidgets.QWidget):
-            child.setVisible(False)
-            self._hidden.append(child)
+            foldChild(child)
 
     def hitButton(self, position: QtCore.QPoint) -> bool:
         return position.y() < self._headHeight()
@@ -109,19 +116,13 @@ class ctkCollapsibleGroupBox(qt.QGroupBox):
         super().__init__(parent)
         self._collapsed = False
         self._height = 14
-        self._hidden: list[QtWidgets.QWidget] = []
         self.setCheckable(True)
         self.setChecked(True)
         QtWidgets.QGroupBox.toggled.__get__(self).connect(self._toggled)
 
     def _toggled(self, checked: bool) -> None:
         self._collapsed = not checked
-        options = QtCore.Qt.FindChildOption.FindDirectChildrenOnly
-        if self._collapsed:
-            children = QtCore.QObject.findChildren(self, QtWidgets.QWidget, options=options)
-            self._hidden = [child for child in children if not child.isHidden()]
-        for child in self._hidden:
-            child.setVisible(checked)
+        fold(self, self._collapsed)
         head = QtWidgets.QWidget.fontMetrics(self).height() + self._height
         self.setMaximumHeight(head if self._collapsed else NO_LIMIT)
         self.updateGeometry()
@@ -129,8 +130,7 @@ class ctkCollapsibleGroupBox(qt.QGroupBox):
     def childEvent(self, event: QtCore.QChildEvent) -> None:
         child = event.child()
         if self._collapsed and event.added() and isinstance(child, QtWidgets.QWidget):
-            child.setVisible(False)
-            self._hidden.append(child)
+            foldChild(child)
 
     def _setCollapsed(self, collapsed: bool) -> None:
         self.setChecked(not collapsed)
