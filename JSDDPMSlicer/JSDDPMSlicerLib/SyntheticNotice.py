@@ -21,7 +21,8 @@ class SyntheticNotice(VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self._actors: dict[str, Any] = {}
         scene = slicer.mrmlScene
-        self.addObserver(scene, slicer.vtkMRMLScene.NodeAddedEvent, self._onNodeAdded)
+        for event in (slicer.vtkMRMLScene.NodeAddedEvent, slicer.vtkMRMLScene.NodeRemovedEvent):
+            self.addObserver(scene, event, self.refresh)
         self.refresh()
 
     def refresh(self, _caller: Any = None, _event: Any = None) -> None:
@@ -29,6 +30,7 @@ class SyntheticNotice(VTKObservationMixin):
         manager = slicer.app.layoutManager()
         if manager is None:
             return
+        lesionShown = self._lesionShown()
         for view in manager.sliceViewNames():
             widget = manager.sliceWidget(view)
             composite = widget.mrmlSliceCompositeNode()
@@ -36,7 +38,20 @@ class SyntheticNotice(VTKObservationMixin):
                 continue
             if not self.hasObserver(composite, vtk.vtkCommand.ModifiedEvent, self.refresh):
                 self.addObserver(composite, vtk.vtkCommand.ModifiedEvent, self.refresh)
-            self._show(view, widget.sliceView(), _showsSynthetic(composite))
+            self._show(view, widget.sliceView(), lesionShown or _showsSynthetic(composite))
+
+    def _lesionShown(self) -> bool:
+        """Whether a synthetic lesion is drawn, which happens in all views; every one is watched from now on."""
+        shown = False
+        for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
+            if not isSynthetic(node):
+                continue
+            event = slicer.vtkMRMLDisplayableNode.DisplayModifiedEvent
+            if not self.hasObserver(node, event, self.refresh):
+                self.addObserver(node, event, self.refresh)
+            display = node.GetDisplayNode()
+            shown = shown or (display is not None and bool(display.GetVisibility()))
+        return shown
 
     def shown(self, view: str) -> bool:
         """Whether a view carries the notice."""
@@ -47,9 +62,6 @@ class SyntheticNotice(VTKObservationMixin):
         self.removeObservers()
         for actor in self._actors.values():
             actor.SetVisibility(False)
-
-    def _onNodeAdded(self, _caller: Any, _event: Any) -> None:
-        self.refresh()
 
     def _show(self, view: str, sliceView: Any, wanted: bool) -> None:
         actor = self._actors.get(view)
