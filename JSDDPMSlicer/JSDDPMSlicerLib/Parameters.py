@@ -1,7 +1,5 @@
 """What the panels remember in the scene, and what is wrong with it."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from slicer import vtkMRMLScalarVolumeNode

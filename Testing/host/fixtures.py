@@ -30,6 +30,9 @@ def app() -> Any:
 @pytest.fixture(autouse=True)
 def no_slot_errors(app: Any) -> Iterator[None]:
     """Qt and VTK swallow what slots and observers raise: the host notes it, and this makes it fail the test."""
+    from slicerhost.application import recordSlotErrors
+
+    recordSlotErrors(app)
     app.slotErrors.clear()
     yield
     errors = [f"{kind.__name__}: {error}" for kind, error, _ in app.slotErrors]

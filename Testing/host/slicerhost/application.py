@@ -182,12 +182,16 @@ def create(testing: bool) -> qSlicerApplication:
 
 
 def recordSlotErrors(app: qSlicerApplication) -> None:
-    """Note what slots and observers raise: Qt and VTK hand it to `sys.excepthook` and go on."""
-    before = sys.excepthook
+    """Note what slots and observers raise: Qt and VTK hand it to `sys.excepthook` and go on.
 
+    To be called again where something else, such as a command line in the same process, has taken the hook over.
+    """
+    if getattr(sys.excepthook, "recordsSlotErrors", False):
+        return
     def record(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         with contextlib.suppress(RuntimeError):  # the application is gone already
             app.slotErrors.append((kind, error, traceback))
-        before(kind, error, traceback)
+        sys.__excepthook__(kind, error, traceback)
 
+    record.recordsSlotErrors = True  # type: ignore[attr-defined]
     sys.excepthook = record
