@@ -15,12 +15,13 @@ MODEL ?= Resources/Models/demo
 DATA ?= ../shared/data
 CACHE ?= cache/demo
 
-.PHONY: help setup demo test faults lint gui screenshots bench quality features template
+.PHONY: help setup demo test faults gaps lint gui screenshots bench quality features template
 
 help:
 	@echo "make demo      synthetic FLAIR slices with lesion masks, in demo-output/"
 	@echo "make test      the tests"
 	@echo "make faults    the worker killed 56 times, evenly over a run"
+	@echo "make gaps      how long the window is held during a run, and by what"
 	@echo "make lint      style and formatting"
 	@echo "make gui       the module on a screen, in a stand-in for Slicer"
 	@echo "make quality   the demo bundle against real test subjects: README's quality table"
@@ -61,6 +62,10 @@ test: $(READY)
 faults: $(READY)
 	@$(RUN) $(SYSTEM_LIBRARIES) --required
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -m slow -s -k kills Testing/module/test_faults.py
+
+gaps: $(READY)
+	@$(RUN) $(SYSTEM_LIBRARIES) --required
+	$(RUN) Testing/benchmarks/window_gaps.py
 
 # On a machine without a screen: xvfb-run make gui.
 gui: $(READY)

@@ -188,6 +188,7 @@ def recordSlotErrors(app: qSlicerApplication) -> None:
     """
     if getattr(sys.excepthook, "recordsSlotErrors", False):
         return
+
     def record(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         with contextlib.suppress(RuntimeError):  # the application is gone already
             app.slotErrors.append((kind, error, traceback))
