@@ -256,7 +256,7 @@ def _prepare(table: Any, headers: Sequence[str]) -> None:
     table.setColumnCount(len(headers))
     table.setHorizontalHeaderLabels(list(headers))
     table.verticalHeader().setVisible(False)
-    table.horizontalHeader().setStretchLastSection(True)
+    table.horizontalHeader().setSectionResizeMode(len(headers) - 1, qt.QHeaderView.Stretch)
     table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
     table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
     table.setSelectionMode(qt.QAbstractItemView.SingleSelection)
@@ -267,8 +267,8 @@ def _fill(table: Any, rows: Sequence[Sequence[str]]) -> None:
     for row, texts in enumerate(rows):
         for column, text in enumerate(texts):
             table.setItem(row, column, qt.QTableWidgetItem(text))
-    table.resizeColumnsToContents()
-    table.horizontalHeader().setStretchLastSection(True)
+    for column in range(table.columnCount - 1):  # the last one takes what is left
+        table.resizeColumnToContents(column)
     height = table.horizontalHeader().height + table.verticalHeader().defaultSectionSize * min(
         max(len(rows), 1), ROWS_SHOWN
     )
