@@ -11,10 +11,8 @@ from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from .Bundles import Model, listModels
-from .Parameters import LARGEST_SEED, ONE_SLICE, OWN, PRESETS, RANGE
+from .Parameters import DDIM, LARGEST_SEED, ONE_SLICE, OWN, PRESETS, RANGE
 from .Scene import Pathology
-
-DDIM = ("ddim", "ddim-early-stopping")
 
 
 class Choices(VTKObservationMixin):

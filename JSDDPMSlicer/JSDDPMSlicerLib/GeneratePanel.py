@@ -238,8 +238,6 @@ class GeneratePanel:
 
     def refresh(self) -> None:
         """Brings every control in line with what can be done now."""
-        if not hasattr(self, "choices"):
-            return
         ui, why, running = self.ui, self.whyNot(), self.busy
         ui.applyButton.text = _("Cancel") if running else _("Apply")
         ui.applyButton.enabled = not self.run.cancelling if running else not why

@@ -149,7 +149,7 @@ class GenerateRun:
 
     def _onProgress(self, progress: dict[str, Any]) -> None:
         total = max(progress["total"], 1)
-        sampling = progress["stage"] == "sampling"
+        sampling = progress["stage"].startswith("sampling")  # a redrawn volume says which draw it is
         self._showShare(progress["done"] / total if sampling else 0.0)
         if self.job is None or self.job.state is not JobState.RUNNING:
             return

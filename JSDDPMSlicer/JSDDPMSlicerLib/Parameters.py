@@ -6,14 +6,15 @@ from slicer import vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import Default, WithinRange, parameterNodeWrapper
 
-ONE_SLICE, RANGE, VOLUME = "slice", "range", "volume"
-EXTENTS = (ONE_SLICE, RANGE, VOLUME)
+ONE_SLICE, RANGE = "slice", "range"
 
 PRESETS = {"draft": 8, "standard": 20, "best": 50}
 """Steps of each preset."""
 
 OWN = "own"
-MOST_SAMPLES = 500
+DDIM = ("ddim", "ddim-early-stopping")
+"""Samplers that have an eta."""
+
 LARGEST_SEED = 2_147_483_647
 
 
@@ -56,7 +57,7 @@ def requestOf(parameters: GenerateParameters, modelFolder: str) -> dict:
     }
     if parameters.sampler:
         request["sampler"] = parameters.sampler
-    if parameters.sampler in ("ddim", "ddim-early-stopping"):
+    if parameters.sampler in DDIM:
         request["eta"] = float(parameters.eta)
     if parameters.extent == ONE_SLICE:
         return {

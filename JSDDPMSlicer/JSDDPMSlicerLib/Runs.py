@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import datetime
 from pathlib import Path
 
@@ -48,11 +47,3 @@ def newScratchFolder(name: str) -> Path:
             continue
         return folder
     raise OSError(f"{root} is full of {name} folders: delete them")
-
-
-def freeBytes() -> int:
-    """Room on the disk of the results."""
-    folder = resultsFolder()
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free

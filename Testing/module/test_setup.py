@@ -193,7 +193,7 @@ def test_diagnostics_name_versions_and_no_folder(module: Any) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("shape 3/4 and/or https://pypi.org/simple", "shape 3/4 and/or https://pypi.org/simple"),
+        ("shape 3/4 and/or https://example.org/simple", "shape 3/4 and/or https://example.org/simple"),
         ("path=/data/Jane Doe/scan.nii failed", "path=(path)"),
         (r"on \\server\share\Jane Doe\x.dcm", "on (path)"),
         ("cannot open 'D:/Jane Doe/x.nrrd': no", 'cannot open "(path)": no'),

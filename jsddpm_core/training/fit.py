@@ -118,7 +118,7 @@ def fit(
     # Fresh weights are drawn from the seed; everything later is keyed and needs no global generator.
     L.seed_everything(config.training.seed, workers=False, verbose=False)
     module = JointDiffusion(config, len(batches))
-    if start is not None:
+    if start is not None and not resume:
         load_start(module.network, config, start)
     best = ModelCheckpoint(
         dirpath=out / "checkpoints",
