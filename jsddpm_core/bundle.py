@@ -19,7 +19,16 @@ from pydantic import ValidationError
 from jsddpm_core.config import NetworkConfig
 from jsddpm_core.errors import BundleError, nearest
 from jsddpm_core.files import whole_folder, write_file
-from jsddpm_core.manifest import DENOISER, PRIORS, SCHEMA_VERSION, BundleFacts, Component, Manifest, TensorSpec
+from jsddpm_core.manifest import (
+    DENOISER,
+    PRIORS,
+    SCHEMA_VERSION,
+    BundleFacts,
+    Component,
+    Manifest,
+    TensorSpec,
+    content_digest,
+)
 from jsddpm_core.tensor_file import file_digest, half_precision, read_header, read_tensors
 
 MANIFEST = "bundle.json"
@@ -64,13 +73,13 @@ def read_bundle(folder: str | Path) -> Bundle:
         BundleError: for the first thing that is wrong; `check_bundle` lists all.
     """
     folder = Path(folder)
-    manifest = _read_manifest(folder)
+    manifest, tree = _read_manifest(folder)
     for component in manifest.components.values():
         problems = _table_problems(folder, component)
         if problems:
             more = f" (and {len(problems) - 1} more: see jsddpm check-bundle)" if len(problems) > 1 else ""
             raise BundleError(f"{problems[0]}{more}", "get the bundle again")
-    return Bundle(manifest, folder, manifest.digest())
+    return Bundle(manifest, folder, content_digest(tree))
 
 
 def check_bundle(folder: str | Path) -> list[str]:
@@ -80,7 +89,7 @@ def check_bundle(folder: str | Path) -> list[str]:
     """
     folder = Path(folder)
     try:
-        manifest = _read_manifest(folder)
+        manifest, _ = _read_manifest(folder)
     except BundleError as error:
         return [error.message]
     problems = []
@@ -180,7 +189,8 @@ def find_bundle(model: str | Path, shipped: Path = SHIPPED) -> Path:
     raise BundleError(f"there is no model '{model}'", remedy)
 
 
-def _read_manifest(folder: Path) -> Manifest:
+def _read_manifest(folder: Path) -> tuple[Manifest, dict[str, Any]]:
+    """The manifest, and the plain values that it was read from."""
     path = folder / MANIFEST
     if not folder.is_dir():
         raise BundleError(f"{folder} is not a folder", "give the folder of a bundle")
@@ -201,7 +211,7 @@ def _read_manifest(folder: Path) -> Manifest:
     try:
         manifest = Manifest.model_validate_json(json.dumps(tree), strict=False)
         manifest.config()  # its parts have to agree with each other, as those of any configuration
-        return manifest
+        return manifest, tree
     except ValidationError as error:
         raise BundleError(f"{path}: {_first(error)}", "get the bundle again") from error
 

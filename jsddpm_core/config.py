@@ -48,28 +48,28 @@ class NoiseKind(StrEnum):
 class ScheduleConfig(Strict):
     """A noise schedule over T discrete times; see `diffusion.schedule`."""
 
-    name: ScheduleName = ScheduleName.COSINE
+    name: ScheduleName = Field(ScheduleName.COSINE, description="how the noise rises with time")
     steps: int = Field(1000, ge=2, le=100_000, description="T, the number of discrete times")
-    beta_start: float = Field(1e-4, gt=0, lt=1)
-    beta_end: float = Field(0.02, gt=0, lt=1)
-    cosine_s: float = Field(0.008, ge=0)
-    beta_max: float = Field(0.999, gt=0, lt=1)
+    beta_start: float = Field(1e-4, gt=0, lt=1, description="noise added at the first time; not of the cosine")
+    beta_end: float = Field(0.02, gt=0, lt=1, description="noise added at the last time; not of the cosine")
+    cosine_s: float = Field(0.008, ge=0, description="offset of the cosine schedule, against too little noise at first")
+    beta_max: float = Field(0.999, gt=0, lt=1, description="most noise that one time of the cosine schedule adds")
     gamma: float = Field(1.0, ge=0, description="exponent of (t/T) in the gamma-rebalanced schedule")
-    zero_terminal_snr: bool = False
+    zero_terminal_snr: bool = Field(False, description="scale the schedule so that nothing of the image is left at T")
 
 
 class SelfConditioningConfig(Strict):
     """Chen et al. 2022: the network also sees its own earlier estimate of x0."""
 
-    enabled: bool = True
+    enabled: bool = Field(True, description="show the network its own earlier estimate")
     probability: float = Field(0.5, ge=0, le=1, description="chance that a training sample sees an estimate")
     later_share: float = Field(0.5, ge=0, le=1, description="share of these made at a larger t, as in sampling")
 
 
 class DiffusionConfig(Strict):
     schedule: ScheduleConfig = ScheduleConfig()
-    prediction: Prediction = Prediction.SAMPLE
-    noise: NoiseKind = NoiseKind.GAUSSIAN
+    prediction: Prediction = Field(Prediction.SAMPLE, description="what the network estimates")
+    noise: NoiseKind = Field(NoiseKind.GAUSSIAN, description="white noise, or noise with structure at several scales")
     clip: bool = Field(True, description="clip x0_hat to each channel's range")
     self_conditioning: SelfConditioningConfig = SelfConditioningConfig()
     noise_levels: Literal["tied", "independent"] = Field(
@@ -107,11 +107,11 @@ class Channel(Strict):
 class GridConfig(Strict):
     """The grid that cases are brought to: RAS, isotropic, centred on the MNI152 brain."""
 
-    space: str = "MNI152"
-    shape: tuple[int, int, int] = (160, 160, 160)
-    spacing_mm: float = Field(1.25, gt=0)
-    first_slice: int = Field(34, ge=0)
-    last_slice: int = Field(115, ge=0)
+    space: str = Field("MNI152", description="the space that positions are given in")
+    shape: tuple[int, int, int] = Field((160, 160, 160), description="voxels along R, A and S")
+    spacing_mm: float = Field(1.25, gt=0, description="edge of a voxel")
+    first_slice: int = Field(34, ge=0, description="lowest axial slice in use")
+    last_slice: int = Field(115, ge=0, description="highest axial slice in use")
     centre_mm: tuple[float, float, float] = Field((0.0, -18.0, 24.875), description="RAS point at the grid's centre")
 
     @model_validator(mode="after")
@@ -136,11 +136,15 @@ class GridConfig(Strict):
 
 class DataConfig(Strict):
     grid: GridConfig = GridConfig()
-    percentiles: tuple[float, float] = (0.5, 99.5)
+    percentiles: tuple[float, float] = Field(
+        (0.5, 99.5), description="of the foreground's intensities, which go to the ends of the model's range"
+    )
     minimum_brain_share: float = Field(0.05, ge=0, le=1, description="least share of a slice that is foreground")
     minimum_lesion_mm2: float = Field(20.0, ge=0, description="a slice counts as lesional from this area on")
-    validation_share: float = Field(0.1, ge=0, lt=1)
-    test_share: float = Field(0.15, ge=0, lt=1)
+    validation_share: float = Field(0.1, ge=0, lt=1, description="share of the subjects that training is watched with")
+    test_share: float = Field(
+        0.15, ge=0, lt=1, description="share of the subjects that are kept for the final measures"
+    )
 
     @model_validator(mode="after")
     def _shares_and_percentiles_make_sense(self) -> DataConfig:
@@ -161,13 +165,17 @@ Width = Annotated[int, Field(ge=1)]
 class PriorConfig(Strict):
     """The anatomical prior: an average image of the slice's position, shown to the network."""
 
-    kind: Literal["none", "cross_attention", "concatenation"] = "none"
-    encoder_channels: tuple[Width, ...] = Field((32, 64, 128), min_length=1, description="each halves the sides")
-    token_dim: int = Field(256, ge=8)
+    kind: Literal["none", "cross_attention", "concatenation"] = Field(
+        "none", description="how the average image of the position reaches the network"
+    )
+    encoder_channels: tuple[Width, ...] = Field(
+        (32, 64, 128), min_length=1, description="widths of the prior's encoder; each halves the sides"
+    )
+    token_dim: int = Field(256, ge=8, description="width of the tokens that the network attends to")
 
 
 class ConditioningConfig(Strict):
-    bins: int = Field(30, ge=1, le=10_000)
+    bins: int = Field(30, ge=1, le=10_000, description="classes that the positions are divided into")
     dropout: float = Field(0.1, ge=0, lt=1, description="share of training samples that lose their condition")
     prior: PriorConfig = PriorConfig()
 
@@ -175,14 +183,20 @@ class ConditioningConfig(Strict):
 class NetworkConfig(Strict):
     """MONAI's DiffusionModelUNet behind our embedding of time, position and pathology."""
 
-    spatial_dims: Literal[2, 3] = 2
-    channels: tuple[Width, ...] = Field((64, 128, 256, 256), min_length=1)
-    attention: tuple[bool, ...] = (False, False, True, True)
-    residual_blocks: int = Field(2, ge=1, le=16)
-    groups: int = Field(32, ge=1)
-    head_channels: int = Field(32, ge=1)
+    spatial_dims: Literal[2, 3] = Field(2, description="2 for slices, 3 for volumes")
+    channels: tuple[Width, ...] = Field(
+        (64, 128, 256, 256), min_length=1, description="width of each level, from the image down"
+    )
+    attention: tuple[bool, ...] = Field(
+        (False, False, True, True), description="which levels attend over the whole image"
+    )
+    residual_blocks: int = Field(2, ge=1, le=16, description="at each level")
+    groups: int = Field(32, ge=1, description="of group normalisation; must divide every width")
+    head_channels: int = Field(32, ge=1, description="width of an attention head")
     patch_size: Literal[1, 2, 4] = Field(1, description="pixel-unshuffle factor of the stem")
-    bottleneck: Literal["shared", "decoupled", "independent"] = "shared"
+    bottleneck: Literal["shared", "decoupled", "independent"] = Field(
+        "shared", description="what image and mask share: all, all but the deepest level, or nothing"
+    )
 
     @model_validator(mode="after")
     def _levels_agree(self) -> NetworkConfig:
@@ -201,24 +215,36 @@ class NetworkConfig(Strict):
 
 
 class TrainingConfig(Strict):
-    seed: int = Field(0, ge=0)
-    batch_size: int = Field(16, ge=1, description="global batch, over all ranks")
-    epochs: int | None = Field(None, ge=1)
-    max_steps: int | None = Field(None, ge=1)
-    learning_rate: float = Field(1e-4, gt=0)
-    minimum_learning_rate: float = Field(1e-6, ge=0)
-    warmup_steps: int = Field(0, ge=0)
-    weight_decay: float = Field(0.01, ge=0)
-    gradient_clip: float = Field(1.0, gt=0)
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    ema_decay: float = Field(0.999, ge=0, lt=1)
+    seed: int = Field(0, ge=0, description="of fresh weights, of what is drawn for each step, and of the split")
+    batch_size: int = Field(16, ge=1, description="slices that a step learns from, over all devices together")
+    epochs: int | None = Field(None, ge=1, description="length of the run; an epoch draws as many slices as there are")
+    max_steps: int | None = Field(None, ge=1, description="length of the run in steps, in place of epochs")
+    learning_rate: float = Field(1e-4, gt=0, description="size of a step after the warm-up")
+    minimum_learning_rate: float = Field(1e-6, ge=0, description="what the learning rate falls to along a cosine")
+    warmup_steps: int = Field(0, ge=0, description="steps in which the learning rate rises from 0")
+    weight_decay: float = Field(
+        0.01, ge=0, description="pull of every weight towards 0, as a share of the learning rate"
+    )
+    gradient_clip: float = Field(1.0, gt=0, description="largest norm of a step's gradient")
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        "fp32", description="of the network's arithmetic; fp16 needs a GPU"
+    )
+    ema_decay: float = Field(
+        0.999, ge=0, lt=1, description="of the averaged weights, which the bundle gets: 0.999 averages some 1000 steps"
+    )
     lesion_share: float = Field(0.5, ge=0, le=1, description="share of each batch drawn from lesional slices")
     flip: bool = Field(True, description="mirror left and right at random")
     validation_every: int = Field(5, ge=1, description="epochs; an epoch draws as many slices as there are")
-    validation_samples: int = Field(16, ge=1)
+    validation_samples: int = Field(16, ge=1, description="images drawn in validation and for the sample grids")
     validation_steps: int = Field(8, ge=1, description="steps of the real sampler in validation")
     patience: int | None = Field(None, ge=1, description="validations without progress before stopping")
-    checkpoint_every: int = Field(1, ge=1, description="epochs")
+    checkpoint_every: int = Field(1, ge=1, description="epochs; one is written every few minutes besides")
+    trainable: Literal["all", "last-levels", "low-rank"] = Field(
+        "all", description="which weights learn; the others stay as the start model has them"
+    )
+    replay_share: float = Field(
+        0.0, ge=0, lt=1, description="share of each batch from slices that the start model made of its own pathologies"
+    )
 
     @model_validator(mode="after")
     def _length_and_rates_agree(self) -> TrainingConfig:
@@ -249,11 +275,13 @@ class GridName(StrEnum):
 
 
 class SamplingConfig(Strict):
-    sampler: SamplerName = SamplerName.DPM_SOLVER_PP_2M
-    grid: GridName = GridName.LOG_SNR
-    steps: int = Field(20, ge=1, le=100_000)
-    eta: float = Field(0.0, ge=0, le=1)
-    guidance: float = Field(1.0, ge=0, le=100, description="1 is no guidance")
+    sampler: SamplerName = Field(
+        SamplerName.DPM_SOLVER_PP_2M, description="how images are drawn unless one asks otherwise"
+    )
+    grid: GridName = Field(GridName.LOG_SNR, description="how the noise levels of a draw are spaced")
+    steps: int = Field(20, ge=1, le=100_000, description="evaluations of the network for a slice")
+    eta: float = Field(0.0, ge=0, le=1, description="share of fresh noise in DDIM: 0 is deterministic")
+    guidance: float = Field(1.0, ge=0, le=100, description="weight of the condition; 1 is no guidance")
     early_stopping_tolerance: float = Field(1e-3, gt=0, description="of the early-stopping sampler, on x0_hat")
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -29,6 +29,9 @@ from jsddpm_core.strict import Strict
 SCHEMA_VERSION: Final = 1
 DENOISER: Final = "denoiser"
 PRIORS: Final = "priors"
+
+Digest: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Salt: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
 
 
 class IntensityMapping(Strict):
@@ -118,7 +121,7 @@ class Component(Strict):
     """
 
     file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*\.safetensors$")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    sha256: Digest
     network: NetworkConfig | None = None
     tensors: dict[str, TensorSpec] = Field(min_length=1)
 
@@ -148,12 +151,49 @@ class StartModel(Strict):
     """
 
     name: str = Field(min_length=1)
-    digest: str = Field(pattern=r"^[0-9a-f]{64}$")
+    digest: Digest
     steps: int = Field(ge=0)
+
+
+class SubjectDigests(Strict):
+    """The people of a training run, by salted digests: whoever has a scan can find it here, and nobody else anything.
+
+    A person has several: of the name, and of slices, so that another name does not hide anybody; see `subjects`.
+
+    Attributes:
+        salt: of all of them.
+        train: of the people that the model learned from.
+        validation: of those that the run was watched with.
+        test: of those that it never saw.
+    """
+
+    salt: Salt
+    train: tuple[Digest, ...] = ()
+    validation: tuple[Digest, ...] = ()
+    test: tuple[Digest, ...] = ()
+
+
+class ReplayRecord(Strict):
+    """What the start model made of its own pathologies for the run, against forgetting.
+
+    Attributes:
+        model: name of the bundle that made them.
+        digest: its identity.
+        slices: how many of each pathology were learned from.
+        dropped: draws that were not as asked and were left out.
+    """
+
+    model: str = Field(min_length=1)
+    digest: Digest
+    slices: dict[str, int]
+    dropped: int = Field(0, ge=0)
 
 
 class TrainingRecord(Strict):
     """How the model came about, in settings and aggregates.
+
+    Numbers of slices and people are of real scans. Slices with a painted lesion are real scans too, and are told apart
+    under `simulated`; slices that a model made stand under `replay` only.
 
     Attributes:
         losses: the loss terms.
@@ -163,6 +203,12 @@ class TrainingRecord(Strict):
         start: the bundle whose weights that run began with; None for fresh ones.
         slices: number of slices by split and class (`unknown` where the class is).
         subjects: number of people by split.
+        cases: number of examinations by split.
+        simulated: number of slices by split whose lesion was painted in by a program.
+        replay: slices that the start model made; None without any.
+        trained_parameters: how many weights learned; None where that was not noted.
+        subject_digests: who was in which split; None where that was not noted.
+        earlier_subjects: the same of the models that the run goes back to, the nearest first.
         data_digest: SHA-256 of salt and slice-cache digest: whoever has the data can check that it was them.
         salt: of that digest.
         inter_slice_correlation: mean Pearson correlation of neighbouring real training slices, where there are any.
@@ -176,8 +222,14 @@ class TrainingRecord(Strict):
     start: StartModel | None = None
     slices: dict[str, dict[str, int]] = Field(default_factory=dict)
     subjects: dict[str, int] = Field(default_factory=dict)
-    data_digest: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
-    salt: str | None = Field(None, pattern=r"^[0-9a-f]{8,64}$")
+    cases: dict[str, int] = Field(default_factory=dict)
+    simulated: dict[str, int] = Field(default_factory=dict)
+    replay: ReplayRecord | None = None
+    trained_parameters: int | None = Field(None, ge=1)
+    subject_digests: SubjectDigests | None = None
+    earlier_subjects: tuple[SubjectDigests, ...] = ()
+    data_digest: Digest | None = None
+    salt: Salt | None = None
     inter_slice_correlation: float | None = Field(None, ge=-1, le=1)
     versions: dict[str, str] = Field(default_factory=dict)
 
@@ -256,7 +308,12 @@ class Manifest(BundleFacts):
             sampling=self.sampling,
         )
 
-    def digest(self) -> str:
-        """SHA-256 of the content, which holds the digests of all files: the identity of the bundle."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+
+def content_digest(tree: dict[str, Any]) -> str:
+    """SHA-256 of what stands in a `bundle.json`, which holds the digests of all files: the identity of the bundle.
+
+    It is of the file's content and not of the `Manifest` read from it, so that a bundle keeps its identity when later
+    versions of this program know of more keys.
+    """
+    text = json.dumps(tree, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -11,7 +11,7 @@ from training_fixtures import a_small_config, write_small_cache
 
 from jsddpm_core.data.slices import SliceCache
 from jsddpm_core.errors import CacheError
-from jsddpm_core.training.batches import EpochSteps, TrainingBatches, slice_tensors, toss
+from jsddpm_core.training.batches import RoundSteps, TrainingBatches, finer, slice_tensors, toss
 from jsddpm_core.training.pools import SlicePools, with_seen_pathologies
 
 
@@ -109,14 +109,35 @@ def test_an_unknown_mask_is_marked_so(cache: SliceCache) -> None:
     assert known.tolist() == [True, False]
 
 
-def test_epochs_walk_through_all_steps_once(cache: SliceCache) -> None:
-    batches = TrainingBatches(cache, a_small_config("training.max_steps=8"))
+def test_rounds_walk_through_all_steps_once(cache: SliceCache) -> None:
+    batches = TrainingBatches(cache, a_small_config("training.max_steps=14", "training.validation_every=2"))
     seen: list[int] = []
-    walk = EpochSteps(batches, lambda: len(seen))
+    walk = RoundSteps(batches, lambda: len(seen))
+    lengths = []
     for _ in range(3):
         seen += list(walk)
-    assert batches.steps_per_epoch == 3
-    assert seen == list(range(8))
+        lengths.append(len(seen))
+    assert (batches.steps_per_epoch, batches.steps_per_round) == (3, 6)
+    assert lengths == [6, 12, 14]
+    assert seen == list(range(14))
+    assert list(RoundSteps(batches, lambda: 4)) == [4, 5], "a resumed run goes on in the middle of a round"
+
+
+@pytest.mark.parametrize(("parts", "ranks"), [(2, 1), (4, 1), (2, 2)])
+def test_the_parts_of_a_step_are_the_batch(cache: SliceCache, parts: int, ranks: int) -> None:
+    config = a_small_config()
+    whole = TrainingBatches(cache, config)[5]
+    split = [TrainingBatches(cache, config, rank, ranks, parts=parts) for rank in range(ranks)]
+    pieces = [batches[5 * parts + part] for batches in split for part in range(parts)]
+    assert {len(piece["x0"]) for piece in pieces} == {4 // parts // ranks}
+    for name, value in whole.items():
+        assert torch.equal(torch.cat([piece[name] for piece in pieces]), value), name
+
+
+def test_parts_get_finer_until_they_are_single_slices() -> None:
+    assert [finer(16, parts) for parts in (1, 2, 4, 8, 16)] == [2, 4, 8, 16, None]
+    assert [finer(6, parts) for parts in (1, 2, 6)] == [2, 6, None]
+    assert finer(1, 1) is None
 
 
 def test_a_pathology_that_no_training_slice_shows_is_left_out_of_the_model(cache: SliceCache) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 import shutil
@@ -331,4 +332,22 @@ def test_reading_bundles_and_requests_needs_no_heavy_package() -> None:
 def test_the_manifest_survives_its_own_json(sound: Bundle) -> None:
     again = Manifest.model_validate_json((sound.folder / "bundle.json").read_text())
     assert again == sound.manifest
-    assert again.digest() == sound.digest
+
+
+def test_a_bundle_keeps_its_identity_when_the_program_learns_new_keys(copy: Path, sound: Bundle) -> None:
+    """The demo bundle and every sidecar that names it were written before some keys were there."""
+    rewrite_manifest(copy, lambda tree: tree["training"].pop("earlier_subjects"))
+    older = read_bundle(copy)
+    assert older.manifest == sound.manifest
+    text = json.dumps(json.loads((copy / "bundle.json").read_text()), sort_keys=True, separators=(",", ":"))
+    assert older.digest == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_the_record_of_people_takes_salted_digests_only(copy: Path) -> None:
+    people = {"salt": "0" * 32, "train": ["a" * 64]}
+    rewrite_manifest(copy, lambda tree: tree["training"].update(subject_digests=people))
+    assert read_bundle(copy).manifest.training.subject_digests.train == ("a" * 64,)
+    people["train"].append("sub-01")
+    rewrite_manifest(copy, lambda tree: tree["training"].update(subject_digests=people))
+    with pytest.raises(BundleError, match="subject_digests"):
+        read_bundle(copy)

@@ -77,10 +77,24 @@ def test_a_pathology_that_was_never_seen_cannot_be_promised(cache: SliceCache) -
 
 
 def test_slices_and_people_are_counted_by_split(cache: SliceCache) -> None:
-    slices, people = slice_counts(cache)
-    assert slices["train"] == {"infarct": 2, "ms": 2, "none": 3, "unknown": 1}
-    assert slices["test"] == {"ms": 1}
-    assert people == {"train": 8, "validation": 0, "test": 1}
+    counts = slice_counts(cache)
+    assert counts.slices["train"] == {"infarct": 2, "ms": 2, "none": 3, "unknown": 1}
+    assert counts.slices["test"] == {"ms": 1}
+    assert counts.subjects == {"train": 8, "validation": 0, "test": 1}
+    assert counts.cases == counts.subjects
+    assert counts.simulated == {}
+
+
+def test_what_is_painted_or_drawn_by_a_model_is_counted_apart(tmp_path: Path) -> None:
+    painted = record("d/sub-1", pathology="fcd-simulated", simulated=True)
+    drawn = record("replay/demo", pathology="ms", position_mm=66.0, synthetic=True)
+    cache = write_cache(tmp_path / "cache", [(record("d/sub-1"), 0.0), (painted, 0.1), (drawn, 0.2)])
+    counts = slice_counts(cache)
+    assert counts.slices["train"] == {"fcd-simulated": 1, "none": 1}
+    assert counts.simulated == {"train": 1}
+    assert counts.subjects["train"] == counts.cases["train"] == 1
+    with pytest.raises(TrainingError, match="no training slice of 'ms'"):
+        position_range(cache, "ms")
 
 
 def test_the_real_inter_slice_correlation_is_of_neighbours_within_a_volume(tmp_path: Path) -> None:
@@ -111,7 +125,7 @@ def test_an_exported_bundle_is_sound_and_states_its_facts(cache: SliceCache, tmp
     assert training.steps == 7
     assert training.data_digest == hashlib.sha256(f"0123456789abcdef{cache.digest}".encode()).hexdigest()
     card = (bundle.folder / "MODEL_CARD.md").read_text()
-    assert "| train | 8 | 2 | 2 | 3 | 1 |" in card
+    assert "| train | 8 | 8 | 2 | 2 | 3 | 1 |" in card
     assert "It cannot sing." in card
     assert "`infarct` was seen at one level only, z = 18 mm" in card
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from jsddpm_core.config import Config
 from jsddpm_core.config_file import load_config
 from jsddpm_core.data.slices import SliceCache, SliceCacheWriter, SliceRecord
+from jsddpm_core.training.checkpoint import read_checkpoint
 
 SMALL = (
     "data.grid.shape=[32, 32, 160]",
@@ -63,3 +65,21 @@ def write_small_cache(
                 mask,
             )
         return writer.finish({"data": made_with or {}})
+
+
+def weights(run: Path, name: str = "last.ckpt") -> dict[str, torch.Tensor]:
+    """What a checkpoint of a run holds: the learning weights, and the averaged ones as `ema.`."""
+    checkpoint = read_checkpoint(run / "checkpoints" / name)
+    return {**checkpoint["current_model_state"], **{f"ema.{k}": v for k, v in checkpoint["state_dict"].items()}}
+
+
+def logged(run: Path, column: str) -> dict[int, float]:
+    """Values of a logged column by step, over all starts of a run."""
+    values: dict[int, float] = {}
+    for table in sorted((run / "logs").glob("*/metrics.csv")):
+        header, *rows = [line.split(",") for line in table.read_text(encoding="utf-8").splitlines()]
+        if column not in header:
+            continue
+        place, step = header.index(column), header.index("step")
+        values |= {int(row[step]): float(row[place]) for row in rows if row[place]}
+    return values

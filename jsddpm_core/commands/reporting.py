@@ -16,6 +16,7 @@ from rich.table import Table
 
 from jsddpm_core.errors import JsddpmError
 from jsddpm_core.progress import Pace, Progress
+from jsddpm_core.training.events import Event, Message, Metrics, SampleGrid
 
 _JSON_EVERY_S = 0.5
 
@@ -102,6 +103,19 @@ class Reporter:
                 total=progress.total,
                 eta_s=None if eta is None else round(eta, 1),
             )
+
+    def on_training(self, event: Event) -> None:
+        """Takes what a training run tells."""
+        match event:
+            case Progress():
+                self.on_progress(event)
+            case Metrics():
+                self.event("metrics", step=event.step, **event.values)
+            case SampleGrid():
+                self.event("preview", step=event.step, file=str(event.picture), array=str(event.array))
+            case Message():
+                self.event("log", level=event.level, text=event.text)
+                self.line(event.text)
 
     def error(self, error: JsddpmError) -> None:
         """One sentence on standard error, and with JSON its parts as an event."""

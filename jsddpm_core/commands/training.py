@@ -122,7 +122,7 @@ def train(
             devices=chosen,
             nodes=nodes,
             priors=priors,
-            on_progress=lambda stage, done, total, _left: report.on_progress(Progress(stage, done, total)),
+            on_event=report.on_training,
         )
     report.table(
         f"Training run in {out}",
@@ -150,7 +150,7 @@ def export(
     """Makes a bundle from a training run's averaged weights."""
     report = Reporter(as_json)
 
-    from jsddpm_core.config_file import parse_config
+    from jsddpm_core.config_tree import parse_config
     from jsddpm_core.manifest import Licence
     from jsddpm_core.training.checkpoint import read_checkpoint
     from jsddpm_core.training.export import export_run, source_of

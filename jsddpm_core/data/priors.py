@@ -52,7 +52,7 @@ def build_priors(cache: SliceCache, config: Config) -> np.ndarray:
     bins = config.conditioning.bins
     lowest, highest = cache.grid.position_range_mm
     members: list[dict[str, list[int]]] = [{} for _ in range(bins)]
-    for index in cache.indices("train"):
+    for index in cache.indices("train", synthetic=False):
         record = cache.records[index]
         own = int(position_bin(torch.tensor(record.position_mm), lowest, highest, bins))
         members[own].setdefault(record.subject, []).append(int(index))

@@ -45,6 +45,8 @@ class SliceRecord:
         mask_known: whether the mask is one; where not, it is empty and must not enter a loss.
         lesion_mm2: area of the mask.
         dataset: the folder that it came from.
+        simulated: whether its lesion was painted into a real slice.
+        synthetic: whether a model drew it: such a slice is nobody's, and stands in the training split only.
     """
 
     subject: str
@@ -56,6 +58,8 @@ class SliceRecord:
     mask_known: bool
     lesion_mm2: float
     dataset: str
+    simulated: bool = False
+    synthetic: bool = False
 
 
 def _digest(tree: Any) -> str:
@@ -121,15 +125,20 @@ class SliceCache:
             raise CacheError(f"{folder} has {len(cache.images)} slices but {len(cache.records)} records", remedy)
         return cache
 
-    def indices(self, split: str) -> np.ndarray:
-        """(n,) int64: the slices of one split.
+    def indices(self, split: str, *, synthetic: bool = True) -> np.ndarray:
+        """(n,) int64: the slices of one split, with or without those that a model drew.
 
         Raises:
             CacheError: for a split that there is not.
         """
         if split not in SPLITS:
             raise CacheError(f"there is no split '{split}'", f"choose one of {', '.join(SPLITS)}")
-        return np.array([i for i, record in enumerate(self.records) if record.split == split], dtype=np.int64)
+        chosen = (
+            index
+            for index, record in enumerate(self.records)
+            if record.split == split and (synthetic or not record.synthetic)
+        )
+        return np.array(list(chosen), dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self.records)

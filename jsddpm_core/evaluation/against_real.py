@@ -110,9 +110,10 @@ def _part(part: Prepared, requests: Sequence[Request], chosen: Sequence[Request]
 
 
 def _joined(parts: list[Prepared]) -> Prepared:
+    known = [part.features for part in parts if part.features is not None]
     return Prepared(
         images=joined([part.images for part in parts]),
-        features=np.concatenate([part.features for part in parts]),
+        features=np.concatenate(known) if len(known) == len(parts) else None,
         distances=np.concatenate([part.distances for part in parts]),
     )
 

@@ -39,34 +39,35 @@ class Context:
         support: where training brains lie.
         training: `(M, X, Y)` float32 training slices.
         training_groups: `(M,)` their subjects, as the groups of real sets name them.
-        encoder: in whose features KID is measured.
+        encoder: in whose features KID is measured; None leaves KID out.
         spacing_mm: side of a pixel.
     """
 
     support: BrainSupport
     training: np.ndarray
     training_groups: np.ndarray
-    encoder: SliceEncoder
+    encoder: SliceEncoder | None
     spacing_mm: float
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A set with what is worked out once an image: features and distances."""
+    """A set with what is worked out once an image: features, where there is an encoder, and distances."""
 
     images: ImageSet
-    features: np.ndarray
+    features: np.ndarray | None
     distances: np.ndarray
 
     def take(self, indices: np.ndarray) -> Prepared:
-        return Prepared(self.images.take(indices), self.features[indices], self.distances[indices])
+        known = None if self.features is None else self.features[indices]
+        return Prepared(self.images.take(indices), known, self.distances[indices])
 
 
 def prepared(images: ImageSet, context: Context) -> Prepared:
     """Features and distances to the nearest training slice of another subject."""
     return Prepared(
         images=images,
-        features=features(context.encoder, images.images),
+        features=None if context.encoder is None else features(context.encoder, images.images),
         distances=nearest_distances(images.images, context.training, images.groups, context.training_groups),
     )
 
@@ -103,6 +104,8 @@ def against(part: Prepared, reference: Prepared, context: Context, lesion_wanted
 
 
 def _kid(part: Prepared, reference: Prepared) -> Measure | None:
+    if part.features is None or reference.features is None:
+        return None
     levels = shared_levels(reference.images.positions_mm, reference.images.groups)
     ours, theirs = (
         side.take(np.array([row for row, z in enumerate(side.images.positions_mm) if level_of(z) in levels], dtype=int))

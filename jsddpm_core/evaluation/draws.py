@@ -23,7 +23,8 @@ from jsddpm_core.errors import OutputError
 from jsddpm_core.evaluation.measure import MeasureError
 from jsddpm_core.evaluation.plan import Plan, Request
 from jsddpm_core.generation.request import GenerateRequest
-from jsddpm_core.generation.synthesizer import Synthesizer
+from jsddpm_core.generation.synthesizer import Synthesizer, thread_count
+from jsddpm_core.machine import available_threads
 
 RECORD = "draws.json"
 PATIENCE_S = 1.0
@@ -78,9 +79,10 @@ def draw_all(
     *,
     seed: int,
     workers: int = 2,
+    device: str = "cpu",
     on_progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Draws what the folder lacks, in processes of one thread each.
+    """Draws what the folder lacks, in processes of one thread each or in this one with all threads that it may use.
 
     Args:
         model: the bundle's folder.
@@ -88,7 +90,8 @@ def draw_all(
         folder: where arrays and their record go.
         record: what the draws depend on; a folder with another record is refused.
         seed: of the noise.
-        workers: number of processes.
+        workers: number of processes; 0 for this one.
+        device: that this process draws on; others draw on the processor.
         on_progress: called with the number of finished draws and of all.
 
     Raises:
@@ -98,9 +101,16 @@ def draw_all(
     _claim(folder, {**record, "seed": seed, "plan": plan.as_dict()})
     missing = [request for request in plan.requests if not draw_file(folder, request).is_file()]
     done, total = len(plan.requests) - len(missing), len(plan.requests)
-    if on_progress is not None:
-        on_progress(done, total)
+
+    def tell(finished: int) -> None:
+        if on_progress is not None:
+            on_progress(finished, total)
+
+    tell(done)
     if not missing:
+        return
+    if workers == 0:
+        _draw_here(model, missing, folder, seed, device, lambda drawn: tell(done + drawn))
         return
     context = multiprocessing.get_context("spawn")
     said: Any = context.Queue()
@@ -123,8 +133,7 @@ def draw_all(
             if failure is not None:
                 raise MeasureError(f"drawing failed ({failure})", "mend it and start again: it goes on from there")
             done += 1
-            if on_progress is not None:
-                on_progress(done, total)
+            tell(done)
     finally:
         for process in processes:
             if process.pid is not None:
@@ -152,6 +161,23 @@ def _claim(folder: Path, record: dict[str, Any]) -> None:
         raise OutputError(f"{folder} cannot be written ({error.strerror})", "choose another --samples") from error
 
 
+def _draw_here(
+    model: Path, requests: Sequence[Request], folder: Path, seed: int, device: str, told: Callable[[int], None]
+) -> None:
+    synthesizer = Synthesizer(read_bundle(model), device)
+    with thread_count(available_threads()):
+        for number, request in enumerate(requests):
+            _draw_one(synthesizer, request, folder, seed)
+            told(number + 1)
+
+
+def _draw_one(synthesizer: Synthesizer, request: Request, folder: Path, seed: int) -> None:
+    path = draw_file(folder, request)
+    partial = _partial(path)
+    np.save(partial, first_draw(synthesizer, request, seed), allow_pickle=False)
+    partial.replace(path)
+
+
 def _work(model: str, requests: Sequence[Request], folder: str, seed: int, said: Any) -> None:
     """One worker: tells None for each finished draw, or a sentence on failure."""
     torch.set_num_threads(1)
@@ -159,10 +185,7 @@ def _work(model: str, requests: Sequence[Request], folder: str, seed: int, said:
     try:
         synthesizer = Synthesizer(read_bundle(Path(model)), "cpu")
         for request in requests:
-            path = draw_file(Path(folder), request)
-            partial = _partial(path)
-            np.save(partial, first_draw(synthesizer, request, seed), allow_pickle=False)
-            partial.replace(path)
+            _draw_one(synthesizer, request, Path(folder), seed)
             said.put(None)
     except Exception as error:  # whatever it is, the parent must hear of it
         said.put(f"{type(error).__name__}: {error}")

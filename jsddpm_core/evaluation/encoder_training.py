@@ -87,7 +87,7 @@ class _Data:
 
     def __init__(self, cache: SliceCache, split: str) -> None:
         self.images = cache.images
-        self.indices = np.asarray(cache.indices(split))
+        self.indices = np.asarray(cache.indices(split, synthetic=False))
         if not len(self.indices):
             raise MeasureError(f"the cache holds no slice of the {split} split", "prepare more cases")
         records = [cache.records[i] for i in self.indices]

@@ -7,6 +7,8 @@ and a copy of it would be missed. Mirrored training slices count too, since trai
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from jsddpm_core.evaluation.image_set import ImageSet, checked_images
@@ -32,15 +34,30 @@ def block_means(images: np.ndarray, block: int = BLOCK_PX) -> np.ndarray:
     return parts.mean(axis=(2, 4), dtype=np.float32).reshape(n, -1)
 
 
-def nearest_distances(
+@dataclass(frozen=True)
+class Nearest:
+    """The nearest training slice of each image.
+
+    Attributes:
+        distances: `(N,)` float64, root mean square difference in [0, 2]; infinite where none may be compared.
+        rows: `(N,)` int64, which training slice.
+        mirrored: `(N,)` bool, whether its mirror image is what comes near.
+    """
+
+    distances: np.ndarray
+    rows: np.ndarray
+    mirrored: np.ndarray
+
+
+def nearest_training(
     images: np.ndarray,
     training: np.ndarray,
     groups: np.ndarray | None = None,
     training_groups: np.ndarray | None = None,
     block: int = BLOCK_PX,
     chunk: int = 256,
-) -> np.ndarray:
-    """Root mean square difference to the nearest training slice or its mirror image, `(N,)` float64, in [0, 2].
+) -> Nearest:
+    """The nearest training slice or mirror image of each image.
 
     Args:
         images: `(N, X, Y)` float32; X is the axis from left to right.
@@ -49,16 +66,34 @@ def nearest_distances(
     """
     queries = block_means(images, block).astype(np.float64)
     best = np.full(len(queries), np.inf)
+    rows, turned = np.zeros(len(queries), dtype=np.int64), np.zeros(len(queries), dtype=bool)
     for start in range(0, len(training), chunk):
         part = np.asarray(training[start : start + chunk])
         own = np.zeros((len(queries), len(part)), dtype=bool)
         if groups is not None and training_groups is not None:
             own = groups[:, None] == training_groups[None, start : start + chunk]
-        for candidates in (part, np.ascontiguousarray(part[:, ::-1])):
+        for mirrored, candidates in ((False, part), (True, np.ascontiguousarray(part[:, ::-1]))):
             keys = block_means(candidates, block).astype(np.float64)
             squared = (queries**2).sum(1)[:, None] + (keys**2).sum(1)[None] - 2 * queries @ keys.T
-            best = np.minimum(best, np.where(own, np.inf, squared).min(axis=1))
-    return np.sqrt(np.maximum(best, 0) / queries.shape[1])
+            squared = np.where(own, np.inf, squared)
+            nearest = squared.argmin(axis=1)
+            found = squared[np.arange(len(queries)), nearest]
+            nearer = found < best
+            best = np.where(nearer, found, best)
+            rows, turned = np.where(nearer, start + nearest, rows), np.where(nearer, mirrored, turned)
+    return Nearest(np.sqrt(np.maximum(best, 0) / queries.shape[1]), rows, turned)
+
+
+def nearest_distances(
+    images: np.ndarray,
+    training: np.ndarray,
+    groups: np.ndarray | None = None,
+    training_groups: np.ndarray | None = None,
+    block: int = BLOCK_PX,
+    chunk: int = 256,
+) -> np.ndarray:
+    """The distances of `nearest_training`, `(N,)` float64."""
+    return nearest_training(images, training, groups, training_groups, block, chunk).distances
 
 
 def median_distance(candidate: ImageSet, distances: np.ndarray) -> Measure:

@@ -62,7 +62,7 @@ class Plan:
 
 def rows_of(cache: SliceCache, splits: Iterable[str], pathology: str) -> np.ndarray:
     """Rows of the cache with a known mask and this pathology, `(n,)` int64."""
-    rows = np.concatenate([cache.indices(split) for split in splits])
+    rows = np.concatenate([cache.indices(split, synthetic=False) for split in splits])
     keep = [row for row in rows if cache.records[row].pathology == pathology and cache.records[row].mask_known]
     return np.array(keep, dtype=np.int64)
 
@@ -111,6 +111,11 @@ def make_plan(
                 )
             )
     return Plan(tuple(requests), splits)
+
+
+def can_be_asked(cache: SliceCache, pathology: str, limits: tuple[float, float] | None) -> bool:
+    """Whether the cache holds a real slice that a request of this pathology could stand beside."""
+    return len(_within(cache, rows_of(cache, (*HELD_OUT, "train"), pathology), limits)) > 0
 
 
 def _within(cache: SliceCache, rows: np.ndarray, limits: tuple[float, float] | None) -> np.ndarray:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from jsddpm_core.bundle import Bundle, read_bundle
 from jsddpm_core.config import Config
 from jsddpm_core.data.slices import SliceCache
+from jsddpm_core.data.subjects import notes_its_subjects
 from jsddpm_core.errors import JsddpmError, nearest
 from jsddpm_core.evaluation.against_real import measure_all
 from jsddpm_core.evaluation.background import BrainSupport
@@ -28,6 +31,24 @@ from jsddpm_core.evaluation.image_set import ImageSet
 from jsddpm_core.evaluation.measure import MeasureError
 from jsddpm_core.evaluation.plan import Plan, make_plan
 from jsddpm_core.evaluation.report import Report
+from jsddpm_core.evaluation.unseen import check_unseen
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A report, and the draws that it is of.
+
+    Attributes:
+        report: of the measures.
+        plan: what was asked for.
+        synthetic: what was drawn, by pathology, in the order of the plan.
+        context: what it was measured with.
+    """
+
+    report: Report
+    plan: Plan
+    synthetic: dict[str, ImageSet]
+    context: Context
 
 
 def synthetic_set(folder: Path, plan: Plan, pathology: str, config: Config) -> ImageSet:
@@ -45,9 +66,9 @@ def synthetic_set(folder: Path, plan: Plan, pathology: str, config: Config) -> I
     )
 
 
-def context_of(cache: SliceCache, features_folder: Path) -> Context:
-    """Support, training slices and encoder, from the training split of the cache."""
-    rows = cache.indices("train")
+def context_of(cache: SliceCache, features_folder: Path | None) -> Context:
+    """Support and training slices, from the training split of the cache, and the encoder, where there is one."""
+    rows = cache.indices("train", synthetic=False)
     if not len(rows):
         raise MeasureError(f"{cache.folder} holds no training slice", "prepare the cases that the model was trained on")
     training = np.stack([np.asarray(cache.images[row], dtype=np.float32) for row in rows])
@@ -55,22 +76,78 @@ def context_of(cache: SliceCache, features_folder: Path) -> Context:
         support=BrainSupport(training, np.array([cache.records[row].position_mm for row in rows])),
         training=training,
         training_groups=np.array([cache.records[row].subject for row in rows]),
-        encoder=load_encoder(features_folder),
+        encoder=None if features_folder is None else load_encoder(features_folder),
         spacing_mm=cache.grid.spacing_mm,
     )
 
 
-def _about(bundle: Bundle, cache: SliceCache, plan: Plan, features_folder: Path, seconds: float) -> dict[str, Any]:
+def _about(
+    bundle: Bundle, cache: SliceCache, plan: Plan, features_folder: Path | None, seconds: float
+) -> dict[str, Any]:
     return {
         "model": bundle.manifest.name,
         "model_digest": bundle.digest,
         "sampling": bundle.manifest.sampling.model_dump(mode="json"),
         "weights": "as stored in the bundle",
+        "subjects_checked": notes_its_subjects(bundle.manifest),
         "cache_digest": cache.digest,
-        "encoder_sha256": encoder_record(features_folder)["sha256"],
+        "encoder_sha256": None if features_folder is None else encoder_record(features_folder)["sha256"],
         "draws": len(plan.requests),
         "seconds": round(seconds, 1),
     }
+
+
+def measure(
+    bundle: Bundle,
+    cache: SliceCache,
+    samples: Path,
+    *,
+    features_folder: Path | None,
+    count: int,
+    seed: int = 0,
+    workers: int = 2,
+    device: str = "cpu",
+    pathologies: Sequence[str] = (),
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Measured:
+    """Draws what is missing and measures all.
+
+    Args:
+        bundle: the model.
+        cache: slices with held-out people.
+        samples: folder of raw draws; an interrupted measurement goes on there.
+        features_folder: the encoder of `make features`; None leaves KID out.
+        count: first draws a pathology.
+        seed: of plan and noise.
+        workers: drawing processes of one thread each; 0 draws in this process.
+        device: that this process draws on, where it does.
+        pathologies: which ones, all of the model's if empty.
+        on_progress: called with the number of finished draws and of all.
+
+    Raises:
+        JsddpmError: for a cache, encoder or folder that cannot be used, or one that holds out people whom the model
+            was trained on.
+    """
+    started = time.monotonic()
+    config = bundle.manifest.config()
+    if cache.grid != config.data.grid:
+        raise MeasureError(f"{cache.folder} was prepared for another grid than the model's", "prepare it for this one")
+    check_unseen(bundle.manifest, cache)
+    context = context_of(cache, features_folder)
+    known = {pathology.name: pathology for pathology in bundle.manifest.pathologies}
+    for name in pathologies:
+        if name not in known:
+            raise MeasureError(f"the model has no pathology '{name}'", nearest(name, known))
+    chosen = [known[name] for name in (pathologies or known)]
+    plan = make_plan(cache, [(entry.name, entry.position_range_mm) for entry in chosen], count, seed)
+    record = {"model": bundle.digest, "cache": cache.digest, "count": count}
+    draw_all(bundle.folder, plan, samples, record, seed=seed, workers=workers, device=device, on_progress=on_progress)
+    synthetic = {entry.name: synthetic_set(samples, plan, entry.name, config) for entry in chosen}
+    rows, notes = measure_all(cache, plan, synthetic, context, {entry.name: entry.lesional for entry in chosen})
+    if not notes_its_subjects(bundle.manifest):
+        notes.append("The model does not say by whom it was trained: the cache's word was taken for who is held out.")
+    about = _about(bundle, cache, plan, features_folder, time.monotonic() - started)
+    return Measured(Report(about, notes, rows), plan, synthetic, context)
 
 
 def run(
@@ -103,19 +180,7 @@ def run(
     Raises:
         JsddpmError: for a bundle, cache, encoder or folder that cannot be used.
     """
-    started = time.monotonic()
     bundle, cache = read_bundle(model), SliceCache.open(cache_folder)
-    config = bundle.manifest.config()
-    if cache.grid != config.data.grid:
-        raise MeasureError(f"{cache_folder} was prepared for another grid than the model's", "prepare it for this one")
-    context = context_of(cache, features_folder)
-    known = {pathology.name: pathology for pathology in bundle.manifest.pathologies}
-    for name in pathologies:
-        if name not in known:
-            raise MeasureError(f"the model has no pathology '{name}'", nearest(name, known))
-    chosen = [known[name] for name in (pathologies or known)]
-    plan = make_plan(cache, [(entry.name, entry.position_range_mm) for entry in chosen], count, seed)
-    record = {"model": bundle.digest, "cache": cache.digest, "count": count}
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -124,19 +189,18 @@ def run(
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task("drawing", total=len(plan.requests))
-        draw_all(
-            model,
-            plan,
+        task = bar.add_task("drawing", total=None)
+        report = measure(
+            bundle,
+            cache,
             samples,
-            record,
+            features_folder=features_folder,
+            count=count,
             seed=seed,
             workers=workers,
-            on_progress=lambda done, _: bar.update(task, completed=done),
-        )
-    synthetic = {entry.name: synthetic_set(samples, plan, entry.name, config) for entry in chosen}
-    rows, notes = measure_all(cache, plan, synthetic, context, {entry.name: entry.lesional for entry in chosen})
-    report = Report(_about(bundle, cache, plan, features_folder, time.monotonic() - started), notes, rows)
+            pathologies=pathologies,
+            on_progress=lambda done, total: bar.update(task, completed=done, total=total),
+        ).report
     report.write(out)
     return report
 

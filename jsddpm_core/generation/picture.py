@@ -23,6 +23,8 @@ MOST_TILES = 24
 COLUMNS = 6
 LEAST_WIDTH_PX = 280
 CONTOUR_PX = 2
+HEADING = "SYNTHETIC, not a patient, not for clinical use"
+DESCRIPTION = "Synthetic images made by a generative model; not a patient"
 
 _PAPER, _INK, _FAINT = (0, 0, 0), (255, 255, 255), (170, 170, 170)
 _CAPTION_PX, _HEAD_PX, _MARGIN_PX = 22, 34, 4
@@ -47,23 +49,24 @@ class Tile:
     marked: bool = False
 
 
-def overview_picture(tiles: Sequence[Tile], shown: tuple[float, float]) -> Image.Image:
+def overview_picture(tiles: Sequence[Tile], shown: tuple[float, float], heading: str = HEADING) -> Image.Image:
     """All tiles in rows, in the radiological convention: the patient's right is at the viewer's left.
 
     Args:
         tiles: 1 to MOST_TILES slices of one shape.
         shown: intensities of black and of white.
+        heading: what they are.
     """
     columns = min(COLUMNS, len(tiles))
     rows = -(-len(tiles) // columns)
     scale = max(2, -(-LEAST_WIDTH_PX // tiles[0].image.shape[0]))
     width, height = (scale * side for side in tiles[0].image.shape)
     cell = (width + _MARGIN_PX, height + _CAPTION_PX + _MARGIN_PX)
-    head = ["SYNTHETIC, not a patient, not for clinical use", "patient's right is at the left"]
+    head = [heading, "patient's right is at the left"]
     font, small = ImageFont.load_default(size=16), ImageFont.load_default(size=13)
     beside = columns * cell[0] >= 640
-    heading = _HEAD_PX if beside else 2 * _HEAD_PX - 10
-    picture = Image.new("RGB", (columns * cell[0] + _MARGIN_PX, rows * cell[1] + heading), _PAPER)
+    above = _HEAD_PX if beside else 2 * _HEAD_PX - 10
+    picture = Image.new("RGB", (columns * cell[0] + _MARGIN_PX, rows * cell[1] + above), _PAPER)
     draw = ImageDraw.Draw(picture)
     draw.text((_MARGIN_PX + 4, 7), head[0], font=font if beside else small, fill=(255, 210, 90))
     if beside:
@@ -72,7 +75,7 @@ def overview_picture(tiles: Sequence[Tile], shown: tuple[float, float]) -> Image
         draw.text((_MARGIN_PX + 4, 30), head[1], font=small, fill=_FAINT)
     for number, tile in enumerate(tiles):
         left = _MARGIN_PX + (number % columns) * cell[0]
-        top = heading + (number // columns) * cell[1]
+        top = above + (number // columns) * cell[1]
         _draw_tile(picture, draw, tile, (left, top), scale, shown, small)
     return picture
 
@@ -104,16 +107,18 @@ def _draw_tile(
     draw.text((left + 4, top + scale * y_size + 4), tile.caption, font=font, fill=caption_ink)
 
 
-def write_picture(path: Path, tiles: Sequence[Tile], manifest: Manifest) -> None:
-    """Writes an overview as PNG, whose metadata says that it is synthetic.
+def write_picture(
+    path: Path, tiles: Sequence[Tile], manifest: Manifest, *, heading: str = HEADING, description: str = DESCRIPTION
+) -> None:
+    """Writes an overview as PNG, whose heading and metadata say what it shows.
 
     Raises:
         OutputError: if it cannot be written.
     """
     text = PngInfo()
-    text.add_text("Description", "Synthetic images made by a generative model; not a patient")
+    text.add_text("Description", description)
     content = io.BytesIO()
-    overview_picture(tiles, manifest.grid.intensity.range).save(content, format="PNG", pnginfo=text)
+    overview_picture(tiles, manifest.grid.intensity.range, heading).save(content, format="PNG", pnginfo=text)
     write_file(path, content.getvalue())
 
 

@@ -114,6 +114,8 @@ class TrainingBatches(Dataset[Batch]):
         rank: this process, 0 to ranks - 1.
         ranks: number of processes; must divide the global batch.
         priors: anatomical prior of each bin, `(bins, X, Y)` in [-1, 1], where the config uses one.
+        parts: how many times this rank's share is computed bit by bit, to need less memory: item `step * parts + part`
+            is one of its parts, and the mean over a step's parts is the mean over the share.
 
     Raises:
         CacheError: if the cache holds nothing to train on, or what the configuration does not know.
@@ -121,9 +123,15 @@ class TrainingBatches(Dataset[Batch]):
     """
 
     def __init__(
-        self, cache: SliceCache, config: Config, rank: int = 0, ranks: int = 1, priors: np.ndarray | None = None
+        self,
+        cache: SliceCache,
+        config: Config,
+        rank: int = 0,
+        ranks: int = 1,
+        priors: np.ndarray | None = None,
+        parts: int = 1,
     ) -> None:
-        self.cache, self.config, self.priors = cache, config, priors
+        self.cache, self.config, self.priors, self.parts = cache, config, priors, parts
         self.schedule = Schedule(config.diffusion.schedule)
         self.pools = SlicePools(cache, config)
         share, rest = divmod(config.training.batch_size, ranks)
@@ -132,11 +140,18 @@ class TrainingBatches(Dataset[Batch]):
                 f"a batch of {config.training.batch_size} cannot be split over {ranks} processes",
                 "set training.batch_size to a multiple of their number",
             )
+        if share % parts:
+            raise TrainingError(
+                f"{share} slices cannot be computed in {parts} equal parts", "set training.batch_size to a power of 2"
+            )
         self.samples = range(rank * share, (rank + 1) * share)
 
-    def __getitem__(self, step: int) -> Batch:
+    def __getitem__(self, item: int) -> Batch:
         config = self.config
-        coins = [toss(config, step, sample) for sample in self.samples]
+        step, part = divmod(item, self.parts)
+        size = len(self.samples) // self.parts
+        samples = self.samples[part * size : (part + 1) * size]
+        coins = [toss(config, step, sample) for sample in samples]
         indices = [self.pools.draw(coin.pool, coin.member) for coin in coins]
         slices = [
             slice_tensors(self.cache, config, index, coin.flip) for index, coin in zip(indices, coins, strict=True)
@@ -151,7 +166,7 @@ class TrainingBatches(Dataset[Batch]):
         t = torch.from_numpy(np.stack([coin.times for coin in coins]))
         gap = torch.tensor([[LATER_LOG_SNR * coin.later * coin.later_estimate] for coin in coins], dtype=torch.float64)
         later = torch.from_numpy(self.schedule.time_at((self.schedule.log_snr(t) - gap).numpy()))
-        keys = [NoiseKey(config.training.seed, sample, 0, 0) for sample in self.samples]
+        keys = [NoiseKey(config.training.seed, sample, 0, 0) for sample in samples]
         batch = {
             "x0": x0,
             "known": known,
@@ -176,25 +191,33 @@ class TrainingBatches(Dataset[Batch]):
         """An epoch draws as many slices as the training split holds."""
         return -(-len(self.pools) // self.config.training.batch_size)
 
+    @property
+    def steps_per_round(self) -> int:
+        """Steps between two validations."""
+        return self.steps_per_epoch * self.config.training.validation_every
 
-class EpochSteps(Sampler[int]):
-    """The step numbers of the epoch that begins.
 
-    They follow from the optimiser steps that are done, not from Lightning's count of epochs, which a resumed run
-    counts on before its first step.
+def finer(share: int, parts: int) -> int | None:
+    """The next number of equal parts that needs at most half the memory; None where a part is one slice already."""
+    return next((count for count in range(2 * parts, share + 1) if share % count == 0), None)
+
+
+class RoundSteps(Sampler[int]):
+    """The items of the round that begins: the steps until the next validation, each with its parts.
+
+    They follow from the optimiser steps that are done, whatever was counted besides: a resumed run goes on in the
+    middle of a round. It has no length, because the first round of a resumed run and the last one may be shorter.
 
     Args:
         batches: of the run.
-        steps_done: asked whenever an epoch begins.
+        steps_done: asked whenever a round begins.
     """
 
     def __init__(self, batches: TrainingBatches, steps_done: Callable[[], int]) -> None:
-        self.steps, self.per_epoch, self.steps_done = len(batches), batches.steps_per_epoch, steps_done
+        self.steps, self.per_round, self.parts = len(batches), batches.steps_per_round, batches.parts
+        self.steps_done = steps_done
 
     def __iter__(self) -> Iterator[int]:
         first = self.steps_done()
-        end = (first // self.per_epoch + 1) * self.per_epoch
-        return iter(range(first, min(end, self.steps)))
-
-    def __len__(self) -> int:
-        return min(self.per_epoch, self.steps)
+        end = min((first // self.per_round + 1) * self.per_round, self.steps)
+        return iter(range(first * self.parts, end * self.parts))

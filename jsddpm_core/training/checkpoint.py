@@ -6,8 +6,9 @@ Only plain types and tensors go in, and reading refuses everything else (`weight
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
@@ -24,13 +25,14 @@ class AtomicCheckpointIO(CheckpointIO):
         partial = target.with_name(f".{target.name}.partial")
         try:
             with partial.open("wb") as stream:
-                torch.save(checkpoint, stream)
+                _save(checkpoint, stream)
                 stream.flush()
                 os.fsync(stream.fileno())
             os.replace(partial, target)
             sync_folder(target.parent)
         except OSError as error:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
             raise TrainingError(
                 f"the checkpoint {target} could not be written ({error.strerror})",
                 "free disk space and resume; the last complete checkpoint is kept",
@@ -43,6 +45,34 @@ class AtomicCheckpointIO(CheckpointIO):
 
     def remove_checkpoint(self, path: str | Path) -> None:
         Path(path).unlink(missing_ok=True)
+
+
+class _Noting:
+    """A stream that remembers why it could not be written to, which torch replaces by an error of its own."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream = stream
+        self.error: OSError | None = None
+
+    def write(self, content: bytes) -> int:
+        try:
+            return self.stream.write(content)
+        except OSError as error:
+            self.error = self.error or error
+            raise
+
+    def flush(self) -> None:
+        self.stream.flush()
+
+
+def _save(checkpoint: dict[str, Any], stream: BinaryIO) -> None:
+    noting = _Noting(stream)
+    try:
+        torch.save(checkpoint, noting)
+    except Exception:
+        if noting.error is not None:
+            raise noting.error from None
+        raise
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import secrets
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,27 @@ import numpy as np
 from torch import Tensor
 
 from jsddpm_core import __version__
-from jsddpm_core.bundle import Bundle, write_bundle
+from jsddpm_core.bundle import Bundle, find_bundle, read_bundle, write_bundle
 from jsddpm_core.config import Config
-from jsddpm_core.config_file import parse_config
+from jsddpm_core.config_tree import parse_config
 from jsddpm_core.data.slices import SPLITS, SliceCache
-from jsddpm_core.errors import CaseError, TrainingError
+from jsddpm_core.data.subjects import subject_digests
+from jsddpm_core.errors import BundleError, CaseError, TrainingError
 from jsddpm_core.generation.volume import neighbour_correlation
-from jsddpm_core.manifest import BundleFacts, BundlePathology, ImageGrid, Licence, Source, StartModel, TrainingRecord
+from jsddpm_core.manifest import (
+    BundleFacts,
+    BundlePathology,
+    ImageGrid,
+    Licence,
+    Source,
+    StartModel,
+    SubjectDigests,
+    TrainingRecord,
+)
+from jsddpm_core.training.adapt import count_trained, merged
 from jsddpm_core.training.checkpoint import read_checkpoint
 from jsddpm_core.training.model_card import model_card
+from jsddpm_core.training.replay import replay_record, replayed_ranges
 
 PREFIX = "network."
 RANGE_PERCENTILES = (1.0, 99.0)
@@ -35,7 +48,9 @@ _PACKAGES = ("torch", "monai", "lightning", "numpy")
 
 
 def averaged_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The network's averaged weights from a checkpoint; Lightning's averaging stores them as its `state_dict`.
+    """The network's averaged weights from a checkpoint, low-rank changes added to them.
+
+    Lightning's averaging stores them as its `state_dict`.
 
     Raises:
         TrainingError: if the checkpoint holds no network.
@@ -44,7 +59,7 @@ def averaged_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     weights = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
     if not weights:
         raise TrainingError("the checkpoint holds no network", "choose a checkpoint of jsddpm train")
-    return weights
+    return merged(weights)
 
 
 def export_run(
@@ -57,9 +72,13 @@ def export_run(
     licence: Licence,
     limits: Sequence[str] = (),
     priors: np.ndarray | None = None,
+    salt: str | None = None,
     overwrite: bool = False,
+    start_bundle: Bundle | None = None,
 ) -> Bundle:
-    """Writes the bundle of a training run's checkpoint.
+    """Writes the bundle of a training run's checkpoint; see `export_bundle` for the arguments.
+
+    Without `start_bundle`, a shipped one of the recorded name and digest is taken.
 
     Raises:
         TrainingError: if the checkpoint is damaged, not of `jsddpm train`, or of another cache.
@@ -81,8 +100,10 @@ def export_run(
         licence=licence,
         steps=int(content.get("global_step", 0)),
         start=record.get("start"),
+        start_bundle=start_bundle or _shipped_start(record.get("start")),
         limits=limits,
         priors=priors,
+        salt=salt,
         overwrite=overwrite,
     )
 
@@ -98,6 +119,7 @@ def export_bundle(
     licence: Licence,
     steps: int,
     start: Mapping[str, Any] | None = None,
+    start_bundle: Bundle | None = None,
     limits: Sequence[str] = (),
     priors: np.ndarray | None = None,
     salt: str | None = None,
@@ -115,6 +137,7 @@ def export_bundle(
         licence: of the weights, and the data behind them.
         steps: optimiser steps of the run behind these weights.
         start: name, digest and steps of the bundle that the run began with.
+        start_bundle: that bundle itself: the people that it was trained on are carried along.
         limits: what the model cannot do, one sentence each.
         priors: anatomical prior of each bin, `(bins, X, Y)` in [-1, 1], where the model uses one.
         salt: of the data digest, hexadecimal; drawn at random by default.
@@ -126,7 +149,8 @@ def export_bundle(
         OutputError: if the folder is there or cannot be written.
     """
     salt = secrets.token_hex(16) if salt is None else salt
-    slices, subjects = slice_counts(cache)
+    counts = slice_counts(cache)
+    trained = count_trained(config)
     facts = BundleFacts(
         name=name,
         title=title,
@@ -145,8 +169,14 @@ def export_bundle(
             data=config.data,
             steps=steps,
             start=None if start is None else StartModel(**start),
-            slices=slices,
-            subjects=subjects,
+            slices=counts.slices,
+            subjects=counts.subjects,
+            cases=counts.cases,
+            simulated=counts.simulated,
+            replay=replay_record(cache) if config.training.replay_share else None,
+            trained_parameters=trained.parameters,
+            subject_digests=subject_digests(cache, salt),
+            earlier_subjects=earlier_subjects(start_bundle),
             data_digest=hashlib.sha256(f"{salt}{cache.digest}".encode()).hexdigest(),
             salt=salt,
             inter_slice_correlation=real_inter_slice_correlation(cache),
@@ -161,26 +191,76 @@ def export_bundle(
     return write_bundle(out, facts, config.network, arrays, card, priors=priors, overwrite=overwrite)
 
 
-def slice_counts(cache: SliceCache) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
-    """Slices by split and pathology, and people by split."""
+@dataclass(frozen=True)
+class Counts:
+    """How much of what a cache holds of real scans.
+
+    Attributes:
+        slices: by split and pathology, painted ones under theirs.
+        subjects: people by split.
+        cases: examinations by split.
+        simulated: slices by split whose lesion was painted in; only splits that have any.
+    """
+
+    slices: dict[str, dict[str, int]]
+    subjects: dict[str, int]
+    cases: dict[str, int]
+    simulated: dict[str, int]
+
+
+def slice_counts(cache: SliceCache) -> Counts:
+    """Counts a cache; what a model drew is not of a real scan."""
     slices: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     subjects: dict[str, set[str]] = {split: set() for split in SPLITS}
+    cases: dict[str, set[str]] = {split: set() for split in SPLITS}
+    simulated: Counter[str] = Counter()
     for record in cache.records:
+        if record.synthetic:
+            continue
         slices[record.split][record.pathology or "unknown"] += 1
         subjects[record.split].add(record.subject)
-    return (
-        {split: dict(sorted(counts.items())) for split, counts in slices.items()},
-        {split: len(people) for split, people in subjects.items()},
+        if record.simulated:
+            simulated[record.split] += 1
+        else:
+            cases[record.split].add(record.case)
+    return Counts(
+        slices={split: dict(sorted(counts.items())) for split, counts in slices.items()},
+        subjects={split: len(people) for split, people in subjects.items()},
+        cases={split: len(names) for split, names in cases.items()},
+        simulated=dict(simulated),
     )
+
+
+def earlier_subjects(start: Bundle | None) -> tuple[SubjectDigests, ...]:
+    """The people behind a start model and the models before it, each under the salt of its own run."""
+    if start is None:
+        return ()
+    record = start.manifest.training
+    own = () if record.subject_digests is None else (record.subject_digests,)
+    return (*own, *record.earlier_subjects)
+
+
+def _shipped_start(said: Mapping[str, Any] | None) -> Bundle | None:
+    if said is None:
+        return None
+    with suppress(BundleError):
+        found = read_bundle(find_bundle(said["name"]))
+        return found if found.digest == said["digest"] else None
+    return None
 
 
 def position_range(cache: SliceCache, pathology: str) -> tuple[float, float]:
     """Where a pathology was learned: all but the outermost positions of its training slices, and half a slice more.
 
+    Real slices alone say so. A pathology that only the start model's draws show keeps the start model's range.
+
     Raises:
         TrainingError: if there is no training slice of it.
     """
-    seen = [record.position_mm for record in cache.records if record.split == "train" and record.pathology == pathology]
+    records = [cache.records[index] for index in cache.indices("train", synthetic=False)]
+    seen = [record.position_mm for record in records if record.pathology == pathology]
+    if not seen and pathology in replayed_ranges(cache):
+        return replayed_ranges(cache)[pathology]
     if not seen:
         raise TrainingError(
             f"the cache holds no training slice of '{pathology}'", "leave it out of the configuration's pathologies"
@@ -194,7 +274,7 @@ def real_inter_slice_correlation(cache: SliceCache) -> float | None:
     """Mean correlation of neighbouring slices of the training volumes, each volume counting once."""
     volumes: dict[str, dict[int, int]] = defaultdict(dict)
     for index, record in enumerate(cache.records):
-        if record.split == "train":
+        if record.split == "train" and not record.synthetic and not record.simulated:
             volumes[record.case][record.slice_index] = index
     means = []
     for places in volumes.values():

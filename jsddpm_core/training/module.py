@@ -7,7 +7,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from jsddpm_core.config import Config, TrainingConfig
 from jsddpm_core.diffusion.denoiser import Condition, Denoiser, Estimate
@@ -34,11 +34,14 @@ class JointDiffusion(L.LightningModule):
     Args:
         config: the run's configuration.
         steps: optimiser steps of the whole run, for the learning-rate schedule.
+        parts: batches that make up a step; what is logged is their mean.
+        rate: factor on every learning rate; below 1 once a run has diverged.
     """
 
-    def __init__(self, config: Config, steps: int) -> None:
+    def __init__(self, config: Config, steps: int, *, parts: int = 1, rate: float = 1.0) -> None:
         super().__init__()
-        self.config, self.steps = config, steps
+        self.config, self.steps, self.parts, self.rate = config, steps, parts, rate
+        self._said: dict[str, Tensor] = {}
         self.network = build_network(config)
         if config.network.spatial_dims == 2:
             self.network = self.network.to(memory_format=torch.channels_last)
@@ -90,11 +93,21 @@ class JointDiffusion(L.LightningModule):
             )
         )
 
-    def training_step(self, batch: Batch, _step: int) -> Tensor:
+    @property
+    def step_loss(self) -> Tensor:
+        """The loss of the newest step; of one under way, the sum over its parts so far."""
+        return self._said["loss"]
+
+    def training_step(self, batch: Batch, number: int) -> Tensor:
         report = self.loss(batch)
-        self.log("train/loss", report.total.detach(), prog_bar=True, sync_dist=True)
-        for name, value in report.terms.items():
-            self.log(f"train/{name}", value.detach().mean(), sync_dist=True)
+        values = {"loss": report.total.detach(), **{name: v.detach().mean() for name, v in report.terms.items()}}
+        if number % self.parts:
+            values = {name: self._said[name] + value for name, value in values.items()}
+        self._said = values
+        if (number + 1) % self.parts == 0:
+            for name, value in values.items():
+                self.log(f"train/{name}", value / self.parts, sync_dist=True)
+            self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         return report.total
 
     def validation_step(self, batch: Batch, _step: int, dataloader_idx: int = 0) -> None:
@@ -104,7 +117,7 @@ class JointDiffusion(L.LightningModule):
             total = self.loss(batch).total
             self.log("validation/loss", total, batch_size=size, add_dataloader_idx=False, sync_dist=True)
             return
-        self.preview = sample_like(batch, self.denoiser, self.config).cpu()
+        self.preview = sample_like(batch, self.denoiser, self.config, self.parts).cpu()
         distance = energy_distance(self.preview, batch["x0"].cpu())
         self.log("validation/energy_distance", distance, batch_size=size, add_dataloader_idx=False, sync_dist=True)
 
@@ -112,14 +125,25 @@ class JointDiffusion(L.LightningModule):
         training = self.config.training
         # Decay would pull the log variances of the loss groups towards equal weights.
         groups = [
-            {"params": list(self.network.parameters()), "weight_decay": training.weight_decay},
-            {"params": list(self.losses.parameters()), "weight_decay": 0.0},
+            {"params": _learning(self.network), "weight_decay": training.weight_decay},
+            {"params": _learning(self.losses), "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=training.learning_rate)
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: learning_rate_factor(step, training, self.steps)
+            optimizer, lambda step: self.rate * learning_rate_factor(step, training, self.steps)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_start(self) -> None:
+        """A checkpoint brings the learning rates that it was written with; the factor may have changed since."""
+        step = self.trainer.global_step
+        factor = self.rate * learning_rate_factor(step, self.config.training, self.steps)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = self.config.training.learning_rate * factor
+
+
+def _learning(module: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in module.parameters() if parameter.requires_grad]
 
 
 def _condition(batch: Batch, rows: Tensor | slice = slice(None)) -> Condition:

@@ -1,4 +1,7 @@
-"""Which slices a batch is drawn from: a set share from lesional ones, evenly over their pathologies."""
+"""Which slices a batch is drawn from: a set share from lesional ones, evenly over their pathologies.
+
+Slices that the start model drew (`training.replay`) have a share of their own, and are drawn from in no other way.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ def with_seen_pathologies(config: Config, cache: SliceCache) -> Config:
     Raises:
         CacheError: if the training slices show none of them.
     """
-    seen = {cache.records[index].pathology for index in cache.indices("train")}
+    replays = config.training.replay_share > 0
+    seen = {cache.records[index].pathology for index in cache.indices("train", synthetic=replays)}
     kept = tuple(pathology for pathology in config.pathologies if pathology.name in seen)
     if not kept:
         raise CacheError(
@@ -26,18 +30,21 @@ def with_seen_pathologies(config: Config, cache: SliceCache) -> Config:
 
 
 class SlicePools:
-    """The training slices of a cache, one pool for each lesional pathology and one for all others.
+    """The training slices of a cache: a pool for each lesional pathology, one for all others, one for replay.
 
     Raises:
-        CacheError: if the cache has no training slice, or names a pathology that the configuration does not.
+        CacheError: if the cache has no training slice, names a pathology that the configuration does not, or lacks the
+            replay slices that the configuration asks for.
     """
 
     def __init__(self, cache: SliceCache, config: Config) -> None:
-        indices = cache.indices("train")
+        indices = cache.indices("train", synthetic=False)
         if not len(indices):
             raise CacheError(f"{cache.folder} holds no slice of the training split", "prepare more cases")
         known = {pathology.name for pathology in config.pathologies}
-        found = {cache.records[index].pathology for index in indices} - {None}
+        replayed = config.training.replay_share
+        shown = cache.indices("train", synthetic=replayed > 0)
+        found = {cache.records[index].pathology for index in shown} - {None}
         if found - known:
             raise CacheError(
                 f"{cache.folder} holds slices of {', '.join(sorted(found - known))}, which the configuration lacks",
@@ -52,6 +59,9 @@ class SlicePools:
             share = 1.0
         self._pools = [*lesion_pools, others] if len(others) else lesion_pools
         chances = [share / len(lesion_pools)] * len(lesion_pools) + ([1 - share] if len(others) else [])
+        if replayed:
+            self._pools.append(_replay(cache))
+            chances = [*(chance * (1 - replayed) for chance in chances), replayed]
         self._edges = np.cumsum(chances)
         self._size = len(indices)
 
@@ -61,4 +71,14 @@ class SlicePools:
         return int(chosen[int(member * len(chosen))])
 
     def __len__(self) -> int:
+        """Real training slices."""
         return self._size
+
+
+def _replay(cache: SliceCache) -> np.ndarray:
+    chosen = np.array([i for i in cache.indices("train") if cache.records[i].synthetic], dtype=np.int64)
+    if not len(chosen):
+        raise CacheError(
+            f"{cache.folder} holds no slice that a start model drew", "set training.replay_share to 0 or add them"
+        )
+    return chosen

@@ -31,11 +31,19 @@ class HeldOutBatches(Dataset[Batch]):
         config: the run's configuration.
         indices: which slices, in order.
         priors: as for training.
+        size: slices of a batch; None for as many as in training.
     """
 
-    def __init__(self, cache: SliceCache, config: Config, indices: np.ndarray, priors: np.ndarray | None) -> None:
+    def __init__(
+        self,
+        cache: SliceCache,
+        config: Config,
+        indices: np.ndarray,
+        priors: np.ndarray | None,
+        size: int | None = None,
+    ) -> None:
         self.cache, self.config, self.indices, self.priors = cache, config, indices, priors
-        self.size = min(config.training.batch_size, max(len(indices), 1))
+        self.size = min(size or config.training.batch_size, max(len(indices), 1))
 
     def __len__(self) -> int:
         return -(-len(self.indices) // self.size)
@@ -92,15 +100,29 @@ def spread(cache: SliceCache, count: int) -> np.ndarray:
     return np.array(picks[:count], dtype=np.int64)
 
 
-def sample_like(batch: Batch, denoiser: Denoiser, config: Config) -> Tensor:
-    """Samples of the same positions and pathologies as a batch, `(B, C, *S)`, by the configured sampler."""
+def sample_like(batch: Batch, denoiser: Denoiser, config: Config, parts: int = 1) -> Tensor:
+    """Samples of the same positions and pathologies as a batch, `(B, C, *S)`, by the configured sampler.
+
+    Args:
+        batch: of held-out slices.
+        denoiser: that is asked.
+        config: of the run.
+        parts: how many times a part of the batch is drawn, to need less memory.
+    """
     schedule: Schedule = denoiser.schedule
     shape = tuple(batch["x0"].shape[1:])
-    keys = [NoiseKey(config.training.seed, number, 0, 0) for number in range(len(batch["x0"]))]
-    noise = NoiseStream(config.diffusion.noise, keys, shape, device=batch["x0"].device)
-    condition = Condition(batch["position_mm"], batch["pathology"], batch.get("prior"))
     grid = schedule.grid(schedule.times(config.sampling.grid, config.training.validation_steps))
-    return sampler_of(config.sampling)(denoiser.bind(condition), noise.initial(), grid, noise).float()
+    prior = batch.get("prior")
+    drawn = []
+    for rows in torch.arange(len(batch["x0"])).chunk(parts):
+        part = slice(int(rows[0]), int(rows[-1]) + 1)
+        keys = [NoiseKey(config.training.seed, int(number), 0, 0) for number in rows]
+        noise = NoiseStream(config.diffusion.noise, keys, shape, device=batch["x0"].device)
+        condition = Condition(
+            batch["position_mm"][part], batch["pathology"][part], None if prior is None else prior[part]
+        )
+        drawn.append(sampler_of(config.sampling)(denoiser.bind(condition), noise.initial(), grid, noise).float())
+    return torch.cat(drawn)
 
 
 def energy_distance(samples: Tensor, real: Tensor) -> Tensor:
