@@ -108,6 +108,7 @@ class JSDDPMSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onQuit(self):
         self.worker.stop()
+        self.settings.close()
 
     def onTab(self, index):
         if index == 1:

@@ -19,6 +19,7 @@ import JSDDPMSlicer
 case = JSDDPMSlicer.JSDDPMSlicerTest()
 try:
     slicer.util.selectModule('JSDDPMSlicer') if slicer.util.mainWindow() else None
+    assert 'SyntheticDICOMPlugin' in slicer.modules.dicomPlugins, 'the refusal of DICOM export is not registered'
     case.runTest()
 except BaseException:
     import traceback

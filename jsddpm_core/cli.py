@@ -60,6 +60,7 @@ app.command("volume")(generation.volume)
 app.command("reproduce")(generation.reproduce)
 app.command("models")(models.models)
 app.command("check-bundle")(models.check)
+app.command("import-bundle")(models.import_model)
 app.command("register")(registration.register)
 app.command("worker")(worker.worker)
 

@@ -17,9 +17,27 @@ def available_threads() -> int:
 
 def memory_bytes() -> int | None:
     """The machine's memory; None where the system does not tell."""
+    if sys.platform == "win32":
+        return _windows_memory_bytes()
     with suppress(AttributeError, ValueError, OSError):
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return None
+
+
+def _windows_memory_bytes() -> int | None:
+    import ctypes
+
+    class Status(ctypes.Structure):
+        _fields_ = [
+            ("length", ctypes.c_ulong), ("load", ctypes.c_ulong), ("total", ctypes.c_ulonglong),
+            ("available", ctypes.c_ulonglong), ("total_page", ctypes.c_ulonglong),
+            ("available_page", ctypes.c_ulonglong), ("total_virtual", ctypes.c_ulonglong),
+            ("available_virtual", ctypes.c_ulonglong), ("extended", ctypes.c_ulonglong),
+        ]  # fmt: skip
+
+    status = Status()
+    status.length = ctypes.sizeof(status)
+    return status.total if ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)) else None
 
 
 def peak_memory_bytes() -> int | None:

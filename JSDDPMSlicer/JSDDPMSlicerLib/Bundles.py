@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,6 @@ from .Scene import Pathology
 
 SETTING = "JSDDPMSlicer/ModelsFolder"
 MANIFEST = "bundle.json"
-LARGEST_UNPACKED = 8 * 2**30
-MOST_FILES = 64
 
 
 @dataclass(frozen=True)
@@ -87,44 +83,17 @@ def listModels() -> list[Model]:
     return found
 
 
-def checkModel(model: Model) -> list[str]:
-    """Every problem of a bundle's files, digests included; none for a sound one."""
-    makeImportable()
-    from jsddpm_core.bundle import check_bundle
-
-    return check_bundle(model.folder)
-
-
-def importModel(source: Path) -> Model:
-    """Copies a bundle, a folder or a zip file of one, into the models folder.
-
-    Nothing stays of a copy that fails or is not sound.
+def importTarget(source: Path) -> Path:
+    """Where a bundle goes that is imported.
 
     Raises:
-        ValueError: if it is no bundle, is damaged, or one of that name is there.
-        OSError: if it cannot be read or written.
+        ValueError: if one of that name is there.
     """
-    makeImportable()
-    from jsddpm_core.bundle import check_bundle
-
-    target = modelsFolder() / source.stem.replace(" ", "-")
+    name = source.stem if source.suffix == ".zip" else source.name
+    target = modelsFolder() / name.replace(" ", "-")
     if target.exists():
         raise ValueError(f"{target} is there already: delete that model first or rename {source.name}")
-    partial = target.with_name(f".{target.name}.partial")
-    removePath(partial)
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        if source.is_dir():
-            _copyFolder(source, partial)
-        else:
-            _unpack(source, partial)
-        problems = check_bundle(partial)
-        if problems:
-            raise ValueError(problems[0].replace(str(partial), source.name))
-        partial.rename(target)
-    finally:
-        removePath(partial)
-    return next(model for model in listModels() if model.folder == target)
+    return target
 
 
 def deleteModel(model: Model) -> None:
@@ -137,35 +106,3 @@ def deleteModel(model: Model) -> None:
     if model.shipped or model.folder.parent != modelsFolder():
         raise ValueError(f"{model.name} came with the extension: uninstall the extension to remove it")
     removePath(model.folder)
-
-
-def _copyFolder(source: Path, target: Path) -> None:
-    """The files directly in a bundle's folder; a bundle has no subfolders."""
-    if not (source / MANIFEST).is_file():
-        raise ValueError(f"{source} holds no {MANIFEST}: choose the folder of a model")
-    target.mkdir()
-    for path in sorted(source.iterdir())[:MOST_FILES]:
-        if path.is_file() and not path.is_symlink() and not path.name.startswith("."):
-            shutil.copyfile(path, target / path.name)
-
-
-def _unpack(source: Path, target: Path) -> None:
-    """The files of a bundle in a zip file, which may lie in one folder there; names with any other path are refused."""
-    if not zipfile.is_zipfile(source):
-        raise ValueError(f"{source.name} is not a zip file: choose the folder or the zip file of a model")
-    with zipfile.ZipFile(source) as archive:
-        entries = [entry for entry in archive.infolist() if not entry.is_dir() and "__MACOSX" not in entry.filename]
-        manifests = [entry.filename for entry in entries if Path(entry.filename).name == MANIFEST]
-        if len(manifests) != 1:
-            raise ValueError(f"{source.name} holds {len(manifests)} files {MANIFEST}: a model has exactly one")
-        prefix = manifests[0][: -len(MANIFEST)]
-        wanted = [entry for entry in entries if entry.filename.startswith(prefix)]
-        if len(wanted) > MOST_FILES or sum(entry.file_size for entry in wanted) > LARGEST_UNPACKED:
-            raise ValueError(f"{source.name} unpacks to more than a model can be: get it again")
-        target.mkdir()
-        for entry in wanted:
-            name = entry.filename[len(prefix) :]
-            if Path(name).name != name or name.startswith("."):
-                raise ValueError(f"{source.name} holds '{entry.filename}', which no model has: get it again")
-            with archive.open(entry) as stream, (target / name).open("wb") as out:
-                shutil.copyfileobj(stream, out, 2**20)

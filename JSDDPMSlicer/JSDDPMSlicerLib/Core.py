@@ -33,3 +33,11 @@ def missingLightPackages() -> list[str]:
     """Packages without which no panel but Setup can work."""
     importlib.invalidate_caches()
     return [name for name in LIGHT_PACKAGES if importlib.util.find_spec(name) is None]
+
+
+def memoryBytes() -> int | None:
+    """The machine's main memory; None where the system does not tell."""
+    makeImportable()
+    from jsddpm_core.machine import memory_bytes
+
+    return memory_bytes()

@@ -11,6 +11,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from .Scene import Result
+from .SyntheticItems import NO_DICOM
 
 FILTERS = "NIfTI (*.nii.gz);;NRRD (*.nrrd);;MRB scene (*.mrb)"
 
@@ -47,7 +48,7 @@ def save(result: Result, path: Path) -> list[Path]:
     ending = next((known for known in (".nii.gz", ".nrrd") if lower.endswith(known)), None)
     if ending is None:
         if lower.endswith((".dcm", ".ima")):
-            raise ValueError("synthetic images are not exported as DICOM, so that none gets into a patient's record")
+            raise ValueError(NO_DICOM)
         raise ValueError(f"{path.name} has none of the endings .nii.gz, .nrrd and .mrb")
     stem = path.name[: -len(ending)].removesuffix("_desc-synthetic")
     sample = result.shown

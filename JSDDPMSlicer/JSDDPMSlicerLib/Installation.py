@@ -6,16 +6,24 @@ import importlib
 import importlib.metadata
 import os
 import re
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import qt
 import slicer
 
+from .Core import memoryBytes
+
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "Resources" / "requirements.txt"
 TORCH = "torch>=2.8"
+KEPT = ("numpy", "scipy", "SimpleITK", "vtk")
+"""The application's own packages, which an installation must not change."""
+
 _REQUIREMENT = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)\s*>=\s*(?P<least>[0-9.]+)")
 
 
@@ -92,11 +100,16 @@ def install() -> None:
         RuntimeError: if something is still missing afterwards; the sentence says what and what to do.
     """
     names = {package.name for package in missing()}
-    if "torch" in names:
-        _installTorch()
-    wanted = [line for line in requirements() if _REQUIREMENT.match(line)["name"] in names]
-    if wanted:
-        _installOthers(wanted)
+    try:
+        if "torch" in names:
+            _installTorch()
+        if names - {"torch"}:
+            _installOthers(names)
+    except subprocess.CalledProcessError as error:
+        raise RuntimeError(
+            f"pip could not install {', '.join(sorted(names))}: the Python console shows why; "
+            "check the network connection and try again"
+        ) from error
     left = missing()
     if left:
         raise RuntimeError(
@@ -117,38 +130,29 @@ def _installTorch() -> None:
     )
 
 
-def _installOthers(wanted: list[str]) -> None:
-    packaging = getattr(slicer, "packaging", None)
-    if packaging is None:
-        slicer.util.pip_install(wanted)  # before Slicer 5.12
-        return
-    # Without a question: it has been asked. In testing mode it returns silently; the check afterwards speaks.
-    packaging.pip_ensure(wanted, prompt=False)
+def _installOthers(names: set[str]) -> None:
+    """Slicer's own numpy and its like keep their versions, whatever the new packages would like better."""
+    with tempfile.TemporaryDirectory(dir=slicer.app.temporaryPath) as folder:
+        limits = Path(folder) / "constraints.txt"
+        limits.write_text("".join(f"{line}\n" for line in _kept()), encoding="utf-8")
+        try:
+            from slicer import packaging
+        except ImportError:  # before Slicer 5.12
+            wanted = [line for line in requirements() if _REQUIREMENT.match(line)["name"] in names]
+            slicer.util.pip_install([*wanted, "-c", str(limits)])
+            return
+        wanted = [entry for entry in packaging.load_requirements(str(REQUIREMENTS)) if entry.name in names]
+        # Without a question: it has been asked. In testing mode it returns silently; the check afterwards speaks.
+        packaging.pip_ensure(wanted, constraints=str(limits), prompt_install=False, requester="JSDDPMSlicer")
 
 
-def memoryBytes() -> int | None:
-    """The machine's main memory; None where the system does not tell."""
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if os.name == "nt":
-        return _windowsMemory()
-    return None
-
-
-def _windowsMemory() -> int | None:
-    import ctypes
-
-    class Status(ctypes.Structure):
-        _fields_ = [
-            ("length", ctypes.c_ulong), ("load", ctypes.c_ulong), ("total", ctypes.c_ulonglong),
-            ("available", ctypes.c_ulonglong), ("totalPage", ctypes.c_ulonglong),
-            ("availablePage", ctypes.c_ulonglong), ("totalVirtual", ctypes.c_ulonglong),
-            ("availableVirtual", ctypes.c_ulonglong), ("extended", ctypes.c_ulonglong),
-        ]  # fmt: skip
-
-    status = Status()
-    status.length = ctypes.sizeof(status)
-    return status.total if ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)) else None
+def _kept() -> list[str]:
+    """Constraints for what the application brings along."""
+    found = []
+    for name in KEPT:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found.append(f"{name}=={importlib.metadata.version(name)}")
+    return found
 
 
 class GpuProbe:

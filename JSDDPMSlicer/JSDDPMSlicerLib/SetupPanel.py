@@ -11,7 +11,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from . import Bundles, Estimates, Installation, Interpreter
-from .Core import missingLightPackages
+from .Core import memoryBytes, missingLightPackages
+from .ModelJobs import ModelJobs
 from .Worker import Worker
 
 ROWS_SHOWN = 6
@@ -32,6 +33,7 @@ class SetupPanel:
         self.gpus: list[str] = []
         self._models: list[Bundles.Model] = []
         self._probe: Installation.GpuProbe | None = None
+        self.modelJobs = ModelJobs(self.say, self._onModelJob)
         _prepare(self.ui.packagesTable, [_("Package"), _("Version"), _("State")])
         _prepare(self.ui.modelsTable, [_("Model"), _("Origin"), _("State")])
         self._connect()
@@ -45,6 +47,7 @@ class SetupPanel:
         ui.importFileButton.connect("clicked(bool)", self.onImportFile)
         ui.importFolderButton.connect("clicked(bool)", self.onImportFolder)
         ui.checkButton.connect("clicked(bool)", self.onCheck)
+        ui.cancelButton.connect("clicked(bool)", self.onCancel)
         ui.deleteButton.connect("clicked(bool)", self.onDelete)
         ui.revealButton.connect("clicked(bool)", self.onReveal)
         ui.folderButton.connect("clicked(bool)", self.onChangeFolder)
@@ -59,6 +62,7 @@ class SetupPanel:
 
     def close(self) -> None:
         """Before the panel goes."""
+        self.modelJobs.close()
         if self._probe is not None:
             self._probe.stop()
 
@@ -84,7 +88,7 @@ class SetupPanel:
             if lacking
             else _("Nothing is missing.")
         )
-        memory = Installation.memoryBytes()
+        memory = memoryBytes()
         self.ui.memoryLabel.text = Estimates.size(memory)
         self.ui.gpuLabel.text = "\n".join(self.gpus) if self.gpus else self._noGpu()
         interpreter = Interpreter.currentInterpreter()
@@ -118,21 +122,22 @@ class SetupPanel:
         for row, model in enumerate(self._models):
             if model.problem is not None:
                 self.ui.modelsTable.item(row, 2).setToolTip(model.problem)
-        lacking = bool(missingLightPackages())
+        lacking, busy = bool(missingLightPackages()), self.modelJobs.busy
         for button in (self.ui.importFileButton, self.ui.importFolderButton):
-            button.enabled = not lacking
+            button.enabled = not lacking and not busy
+        self.ui.cancelButton.setVisible(busy)
         if lacking:
             self.say(_("Models can be read once the packages are installed."))
         self._refreshModelButtons()
 
     def _refreshModelButtons(self) -> None:
-        chosen = self.chosen
-        self.ui.checkButton.enabled = chosen is not None
+        chosen, busy = self.chosen, self.modelJobs.busy
+        self.ui.checkButton.enabled = chosen is not None and not busy
         self.ui.checkButton.toolTip = (
             _("Compare all files with their recorded digests.") if chosen is not None else _("Choose a model first.")
         )
         own = chosen is not None and not chosen.shipped
-        self.ui.deleteButton.enabled = own
+        self.ui.deleteButton.enabled = own and not busy
         self.ui.deleteButton.toolTip = (
             _("Delete this model from the disk, after a question.")
             if own
@@ -194,25 +199,19 @@ class SetupPanel:
 
     def importModel(self, source: Path) -> None:
         """Copies a model into the models folder, and says how that went."""
-        try:
-            with slicer.util.WaitCursor():
-                model = Bundles.importModel(source)
-        except (ValueError, OSError) as error:
-            self.say(str(error))
-            return
-        self.say(_("{name} was imported.").format(name=model.name))
+        self.modelJobs.importModel(source)
+
+    def _onModelJob(self, folder: Path | None) -> None:
         self._refreshModels()
-        self._onChanged()
+        if folder is not None:
+            self._onChanged()
 
     def onCheck(self) -> None:
-        model = self.chosen
-        if model is None:
-            return
-        with slicer.util.WaitCursor():
-            found = Bundles.checkModel(model)
-        self.say(
-            "\n".join(found) if found else _("{name} is sound: all files are as recorded.").format(name=model.name)
-        )
+        if self.chosen is not None:
+            self.modelJobs.check(self.chosen)
+
+    def onCancel(self) -> None:
+        self.modelJobs.cancel()
 
     def onDelete(self) -> None:
         model = self.chosen

@@ -1,4 +1,4 @@
-"""SYNTHETIC in a corner of every slice view that shows a synthetic image, on the screen and in captures."""
+"""SYNTHETIC in a corner of every view that shows a synthetic image or lesion, on the screen and in captures."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from slicer.util import VTKObservationMixin
 from .Scene import isSynthetic
 from .Views import LAYERS
 
-TEXT = "SYNTHETIC"
+IMAGE, LESION = "SYNTHETIC", "SYNTHETIC LESION"
 
 
 class SyntheticNotice(VTKObservationMixin):
-    """Watches the layers of all slice views."""
+    """Watches the layers of all slice views, and whether a synthetic lesion is drawn.
+
+    Over a patient's volume it is the lesion alone that is synthetic, and the notice says so.
+    """
 
     def __init__(self) -> None:
         VTKObservationMixin.__init__(self)
@@ -38,7 +41,11 @@ class SyntheticNotice(VTKObservationMixin):
                 continue
             if not self.hasObserver(composite, vtk.vtkCommand.ModifiedEvent, self.refresh):
                 self.addObserver(composite, vtk.vtkCommand.ModifiedEvent, self.refresh)
-            self._show(view, widget.sliceView(), lesionShown or _showsSynthetic(composite))
+            text = IMAGE if _showsSynthetic(composite) else LESION if lesionShown else ""
+            self._show(view, widget.sliceView(), text)
+        for number in range(manager.threeDViewCount):
+            view = manager.threeDWidget(number).threeDView()
+            self._show(f"3D {number}", view, LESION if lesionShown else "")
 
     def _lesionShown(self) -> bool:
         """Whether a synthetic lesion is drawn, which happens in all views; every one is watched from now on."""
@@ -53,9 +60,10 @@ class SyntheticNotice(VTKObservationMixin):
             shown = shown or (display is not None and bool(display.GetVisibility()))
         return shown
 
-    def shown(self, view: str) -> bool:
-        """Whether a view carries the notice."""
-        return view in self._actors and bool(self._actors[view].GetVisibility())
+    def shown(self, view: str) -> str:
+        """The notice that a view carries; empty for none."""
+        actor = self._actors.get(view)
+        return actor.GetText(vtk.vtkCornerAnnotation.LowerRight) if actor is not None and actor.GetVisibility() else ""
 
     def close(self) -> None:
         """Takes the notices away; the views stay."""
@@ -63,17 +71,17 @@ class SyntheticNotice(VTKObservationMixin):
         for actor in self._actors.values():
             actor.SetVisibility(False)
 
-    def _show(self, view: str, sliceView: Any, wanted: bool) -> None:
-        actor = self._actors.get(view)
+    def _show(self, name: str, view: Any, text: str) -> None:
+        actor = self._actors.get(name)
         if actor is None:
-            if not wanted:
+            if not text:
                 return
-            actor = self._actors[view] = _actor()
-            renderer = sliceView.renderWindow().GetRenderers().GetFirstRenderer()
-            renderer.AddViewProp(actor)
-        if bool(actor.GetVisibility()) != wanted:
-            actor.SetVisibility(wanted)
-            sliceView.scheduleRender()
+            actor = self._actors[name] = _actor()
+            view.renderWindow().GetRenderers().GetFirstRenderer().AddViewProp(actor)
+        if self.shown(name) != text:
+            actor.SetText(vtk.vtkCornerAnnotation.LowerRight, text)
+            actor.SetVisibility(bool(text))
+            view.scheduleRender()
 
 
 def _showsSynthetic(composite: Any) -> bool:
@@ -84,7 +92,6 @@ def _showsSynthetic(composite: Any) -> bool:
 def _actor() -> Any:
     """A text of its own: Slicer's corner annotations are rewritten by others."""
     annotation = vtk.vtkCornerAnnotation()
-    annotation.SetText(vtk.vtkCornerAnnotation.LowerRight, TEXT)
     annotation.SetMaximumFontSize(16)
     annotation.SetNonlinearFontScaleFactor(1)
     annotation.GetTextProperty().SetColor(1.0, 0.8, 0.2)

@@ -28,6 +28,7 @@ SUBJECTS = (
     "selectors",
     "parameters",
     "modules",
+    "dicom",
     "views",
 )
 FOLDER = Path(__file__).resolve().parent / "checks"

@@ -177,7 +177,8 @@ REFUSED = {
     "a setter that Python does not see": ("slicer.qMRMLNodeComboBox().setNoneEnabled(True)", AttributeError),
     "a range that Python does not see": ("ctk.ctkSliderWidget().setRange(0, 1)", AttributeError),
     "a text for a node": ("slicer.qMRMLNodeComboBox().setCurrentNode('vtkMRMLScalarVolumeNode1')", ValueError),
-    "packaging, which slicer-core lacks": ("__import__('slicer.packaging')", ImportError),
+    "an installation that does not wait": ("slicer.util.pip_install('a', blocking=False)", NotImplementedError),
+    "a keyword that pip_ensure lacks": ("slicer.packaging.pip_ensure([], prompt=False)", TypeError),
 }
 
 

@@ -329,3 +329,9 @@ def test_shortcuts_live_only_while_the_module_is_shown(module: Any) -> None:
     assert not module.tabs.findChildren(qt.QShortcut)
     module.enter()
     assert len(module.shortcuts) == 2
+
+
+def test_the_modules_own_test_passes_in_the_host(module: Any) -> None:
+    import JSDDPMSlicer
+
+    JSDDPMSlicer.JSDDPMSlicerTest().runTest()

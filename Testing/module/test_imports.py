@@ -10,7 +10,7 @@ import pytest
 
 MODULE = Path(__file__).resolve().parents[2] / "JSDDPMSlicer"
 FILES = sorted(MODULE.rglob("*.py"))
-AT_LOAD = {"numpy", "qt", "ctk", "slicer", "vtk", "JSDDPMSlicerLib"}
+AT_LOAD = {"numpy", "qt", "ctk", "slicer", "vtk", "DICOMLib", "JSDDPMSlicerLib"}
 INSTALLED_BEFORE_USE = {"jsddpm_core", "PyTorchUtils", "SampleData"}
 WITHOUT_WINDOW = ("Core.py", "Geometry.py", "Jobs.py", "__init__.py")
 

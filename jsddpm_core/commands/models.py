@@ -1,4 +1,4 @@
-"""`jsddpm models` and `jsddpm check-bundle`: which models there are, and whether one is sound."""
+"""`jsddpm models`, `check-bundle` and `import-bundle`: which models there are, whether one is sound, and new ones."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from jsddpm_core.bundle import SHIPPED, Bundle, check_bundle, list_bundles
+from jsddpm_core.bundle_import import import_bundle
 from jsddpm_core.commands.options import AsJson
 from jsddpm_core.commands.reporting import Reporter
 from jsddpm_core.errors import BundleError
+from jsddpm_core.progress import Progress
 
 
 def models(
@@ -59,6 +61,21 @@ def check(
         raise BundleError(f"{problems[0]}{more}", "get the bundle again")
     report.event("sound", folder=str(folder))
     report.line(f"{folder} is sound.")
+
+
+def import_model(
+    source: Annotated[Path, typer.Argument(help="Folder or zip file of a bundle.")],
+    out: Annotated[Path, typer.Option("--out", help="The new bundle's folder.")],
+    as_json: AsJson = False,
+) -> None:
+    """Copies a bundle from elsewhere, if it is sound."""
+    report = Reporter(as_json)
+    if not source.exists():
+        raise BundleError(f"{source} is not there", "give the folder or the zip file of a bundle")
+    with report.progress():
+        bundle = import_bundle(source, out, lambda done, total: report.on_progress(Progress("copying", done, total)))
+    report.event("done", folder=str(out), name=bundle.manifest.name, digest=bundle.digest)
+    report.line(f"The bundle '{bundle.manifest.name}' is in {out}.")
 
 
 def _does_not_fit(folder: Path) -> list[str]:

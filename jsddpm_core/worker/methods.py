@@ -15,7 +15,14 @@ from jsddpm_core.machine import available_threads, memory_bytes
 from jsddpm_core.progress import Progress
 from jsddpm_core.strict import Strict
 from jsddpm_core.worker.job import LOADING, Job
-from jsddpm_core.worker.params import GenerateParams, MeasureParams, NoParams, RegisterParams
+from jsddpm_core.worker.params import (
+    CheckModelParams,
+    GenerateParams,
+    ImportModelParams,
+    MeasureParams,
+    NoParams,
+    RegisterParams,
+)
 
 if TYPE_CHECKING:
     from jsddpm_core.worker.synthesis import Synthesis
@@ -44,6 +51,8 @@ def queued_methods() -> dict[str, Method]:
         "measure": Method(MeasureParams, partial(measure, synthesis)),
         "generate": Method(GenerateParams, partial(generate, synthesis)),
         "register": Method(RegisterParams, register),
+        "check_model": Method(CheckModelParams, check_model),
+        "import_model": Method(ImportModelParams, import_model),
     }
 
 
@@ -108,6 +117,23 @@ def register(job: Job, params: RegisterParams) -> dict[str, Any]:
         "resampled": RESAMPLED,
         "stage": found.how,
     }
+
+
+def check_model(_job: Job, params: CheckModelParams) -> dict[str, Any]:
+    """Every problem of a bundle's files, digests included."""
+    from jsddpm_core.bundle import check_bundle
+
+    return {"problems": check_bundle(params.folder)}
+
+
+def import_model(job: Job, params: ImportModelParams) -> dict[str, Any]:
+    """A bundle copied from elsewhere, as `jsddpm import-bundle` does."""
+    from jsddpm_core.bundle import read_bundle
+    from jsddpm_core.bundle_import import fill_bundle
+
+    with job.folder(params.out) as folder:
+        fill_bundle(params.source, folder, lambda done, total: job.progress(Progress("copying", done, total)))
+    return {"folder": str(params.out), "name": read_bundle(params.out).manifest.name}
 
 
 def _load_synthesis() -> Synthesis:

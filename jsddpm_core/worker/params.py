@@ -76,6 +76,28 @@ class RegisterParams(Strict):
     out: AbsolutePath
 
 
+class CheckModelParams(Strict):
+    """Of `check_model`.
+
+    Attributes:
+        folder: of the bundle.
+    """
+
+    folder: AbsolutePath
+
+
+class ImportModelParams(Strict):
+    """Of `import_model`.
+
+    Attributes:
+        source: folder or zip file of a bundle.
+        out: where it is to be, which must not be there yet.
+    """
+
+    source: AbsolutePath
+    out: AbsolutePath
+
+
 AnyParams = TypeVar("AnyParams", bound=Strict)
 
 

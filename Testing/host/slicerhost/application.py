@@ -15,7 +15,7 @@ import slicer
 import slicer.util
 from PySide6 import QtCore
 
-from . import i18n, parameternode, sampledata, scripted
+from . import dicom, i18n, packaging, parameternode, sampledata, scripted
 from .files import FileManager
 from .modules import (
     ModuleManager,
@@ -173,6 +173,8 @@ def create(testing: bool) -> qSlicerApplication:
     scripted.install()
     parameternode.install()
     sampledata.install()
+    packaging.install()
+    dicom.install()
     slicer.qSlicerApplication = qSlicerApplication
     slicer.qSlicerScriptedLoadableModule = qSlicerScriptedLoadableModule
     slicer.qSlicerScriptedLoadableModuleWidget = qSlicerScriptedLoadableModuleWidget
