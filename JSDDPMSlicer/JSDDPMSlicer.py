@@ -3,6 +3,7 @@
 import qt
 import slicer
 from JSDDPMSlicerLib import Interpreter
+from JSDDPMSlicerLib.FineTunePanel import FineTunePanel
 from JSDDPMSlicerLib.GeneratePanel import GeneratePanel
 from JSDDPMSlicerLib.Parameters import GenerateParameters
 from JSDDPMSlicerLib.Samples import registerSampleData
@@ -18,6 +19,9 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
+
+GENERATE, FINE_TUNE, SETUP = range(3)
+"""Tabs."""
 
 
 class JSDDPMSlicer(ScriptedLoadableModule):
@@ -49,6 +53,7 @@ class JSDDPMSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = None
         self.worker = None
         self.generate = None
+        self.fineTune = None
         self.settings = None
         self.notice = None
         self.shortcuts = []
@@ -60,9 +65,12 @@ class JSDDPMSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.tabs = qt.QTabWidget()
         self.layout.addWidget(self.tabs)
         generateWidget = self.addPanel("Generate", _("Generate"))
+        fineTuneWidget = self.addPanel("FineTune", _("Fine-tune"))
         setupWidget = self.addPanel("Setup", _("Setup"))
         self.generate = GeneratePanel(generateWidget, self.worker)
-        self.settings = SetupPanel(setupWidget, self.worker, self.onSetupChanged)
+        self.fineTune = FineTunePanel(fineTuneWidget, self.onNewModel)
+        others = (self.fineTune.helper, self.fineTune.worker)
+        self.settings = SetupPanel(setupWidget, self.worker, self.onSetupChanged, others)
         self.notice = SyntheticNotice()
         self.addObserver(slicer.mrmlScene, slicer.vtkMRMLScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.vtkMRMLScene.EndCloseEvent, self.onSceneEndClose)
@@ -87,6 +95,7 @@ class JSDDPMSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def exit(self):
         self.generate.exit()
+        self.fineTune.exit()
         for shortcut in self.shortcuts:
             shortcut.setParent(None)
             shortcut.deleteLater()
@@ -98,6 +107,7 @@ class JSDDPMSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         slicer.app.disconnect("aboutToQuit()", self.onQuit)
         self.worker.stop()
         self.generate.close()
+        self.fineTune.close()
         self.settings.close()
         self.notice.close()
         self.removeObservers()
@@ -108,10 +118,15 @@ class JSDDPMSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onQuit(self):
         self.worker.stop()
+        self.fineTune.close()
         self.settings.close()
 
     def onTab(self, index):
-        if index == 1:
+        if index == FINE_TUNE:
+            self.fineTune.enter()
+        else:
+            self.fineTune.exit()
+        if index == SETUP:
             self.settings.enter()
 
     def onWorker(self):
@@ -120,10 +135,16 @@ class JSDDPMSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSetupChanged(self):
         self.generate.choices.refreshModels()
+        self.fineTune.modelsChanged()
+
+    def onNewModel(self):
+        self.generate.choices.refreshModels()
+        self.settings.refresh()
 
     def onSceneStartClose(self, _caller, _event):
         self.generate.sceneClosed()
         self.generate.setParameters(None)
+        self.fineTune.sceneClosed()
 
     def onSceneEndClose(self, _caller, _event):
         self.generate.setParameters(self.logic.getParameterNode())

@@ -1,6 +1,7 @@
 """`jsddpm`: the command line, and the one place where errors become sentences and exit codes.
 
-0: done. 1: a fault of the program. 2: something the user can mend, said in one sentence. 130: interrupted.
+0: done. 1: a fault of the program. 2: something the user can mend, said in one sentence. 3: stopped, to be resumed.
+130: interrupted.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from jsddpm_core import __version__
-from jsddpm_core.commands import generation, models, registration, training, worker
+from jsddpm_core.commands import fine_tuning, generation, models, registration, simulation, survey, training, worker
 from jsddpm_core.commands.reporting import Reporter, say_error
 from jsddpm_core.errors import JsddpmError, UnforeseenError, unforeseen
 from jsddpm_core.files import output_error
@@ -52,9 +53,12 @@ def _common(
     pass
 
 
+app.command("survey")(survey.survey)
+app.command("simulate-fcd")(simulation.simulate_fcd)
 app.command("prepare")(training.prepare)
 app.command("train")(training.train)
 app.command("export")(training.export)
+app.command("fine-tune")(fine_tuning.fine_tune)
 app.command("sample")(generation.sample)
 app.command("volume")(generation.volume)
 app.command("reproduce")(generation.reproduce)

@@ -40,6 +40,21 @@ def _windows_memory_bytes() -> int | None:
     return status.total if ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)) else None
 
 
+def memory_limit_bytes() -> int | None:
+    """The memory that this process may use: the machine's, or less where a container says so; None if nobody tells."""
+    limits = [memory_bytes()]
+    with suppress(OSError, ValueError):
+        limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    known = [limit for limit in limits if limit is not None]
+    return min(known) if known else None
+
+
+def forget_peak_memory() -> None:
+    """Lets `peak_memory_bytes` begin anew, where the system can."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
 def peak_memory_bytes() -> int | None:
     """The most memory that this process has held so far; None where the system does not tell."""
     # Linux counts what the starting process held into getrusage; its own high-water mark is this process's alone.
@@ -53,3 +68,14 @@ def peak_memory_bytes() -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+
+
+def first_of_many() -> bool:
+    """Whether this is the first of the processes that share a job (torchrun, SLURM, Lightning's own), or the only one.
+
+    The first speaks for all.
+    """
+    return all(os.environ.get(name, "0") == "0" for name in _RANKS)

@@ -154,11 +154,12 @@ def _known_fields() -> dict[str, FieldInfo]:
 
     def walk(model: type[BaseModel], place: str) -> Iterator[tuple[str, FieldInfo]]:
         for name, info in model.model_fields.items():
-            inner = _model_in(info.annotation)
-            if inner is not None and place + name != "losses.kendall":
-                yield from walk(inner, f"{place}{name}.")
-            else:
+            kinds, optional = _kinds(info.annotation)
+            inner = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+            if optional or not inner:
                 yield f"{place}{name}", info
+            for part in inner:
+                yield from walk(part, f"{place}{name}.")
 
     return {key: info for name, model in SECTIONS.items() for key, info in walk(model, f"{name}.")}
 
@@ -223,10 +224,3 @@ def _choices(kinds: list[Any]) -> list[str] | None:
 def _type_name(kinds: list[Any]) -> str:
     names = {bool: "switch", int: "integer", float: "number", str: "text"}
     return names.get(kinds[0], "values") if len(kinds) == 1 else "values"
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The configuration part that a field holds, if it holds one."""
-    kinds, _ = _kinds(annotation)
-    found = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
-    return found[0] if found else None

@@ -96,6 +96,13 @@ def importTarget(source: Path) -> Path:
     return target
 
 
+def freeTarget(name: str) -> Path:
+    """Where a new bundle goes: under its own name, or one with a number where that is taken."""
+    root = modelsFolder()
+    names = (name if number == 1 else f"{name}-{number}" for number in range(1, 10_000))
+    return next(root / free for free in names if not (root / free).exists())
+
+
 def deleteModel(model: Model) -> None:
     """Removes one of the user's models from the disk.
 

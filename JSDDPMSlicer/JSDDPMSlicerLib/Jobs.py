@@ -21,6 +21,9 @@ class JobState(Enum):
     CANCELLED = "cancelled"
 
 
+CANCEL_PATIENCE_MS = 3000
+"""How long a job may take to end by itself once it is cancelled, unless it says otherwise."""
+
 ENDS = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
 _NEXT = {
@@ -55,6 +58,9 @@ class Job:
         onChanged: called with the job after every change of state.
         onProgress: called with the parameters of each progress message.
         onPreview: called with the parameters of each preview message.
+        onMetrics: called with the parameters of each message of numbers at a step.
+        onLog: called with the parameters of each log message that belongs to the job.
+        patienceMs: how long it may take to end by itself once it is cancelled; then its process is ended.
     """
 
     def __init__(
@@ -66,10 +72,15 @@ class Job:
         onChanged: Callable[[Job], None] | None = None,
         onProgress: Callable[[dict[str, Any]], None] | None = None,
         onPreview: Callable[[dict[str, Any]], None] | None = None,
+        onMetrics: Callable[[dict[str, Any]], None] | None = None,
+        onLog: Callable[[dict[str, Any]], None] | None = None,
+        patienceMs: int = CANCEL_PATIENCE_MS,
     ) -> None:
         self.method, self.params = method, params
         self.leftovers, self.scratch = leftovers, scratch
         self.onChanged, self.onProgress, self.onPreview = onChanged, onProgress, onPreview
+        self.onMetrics, self.onLog = onMetrics, onLog
+        self.patienceMs = patienceMs
         self.state = JobState.IDLE
         self.result: Any = None
         self.error: JobError | None = None

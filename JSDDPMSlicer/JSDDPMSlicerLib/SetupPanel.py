@@ -13,9 +13,8 @@ from slicer.i18n import tr as _
 from . import Bundles, Estimates, Installation, Interpreter
 from .Core import memoryBytes, missingLightPackages
 from .ModelJobs import ModelJobs
+from .Tables import chosenFile, fill, prepare
 from .Worker import Worker
-
-ROWS_SHOWN = 6
 
 
 class SetupPanel:
@@ -25,17 +24,20 @@ class SetupPanel:
         widget: the loaded user interface.
         worker: whose state is shown.
         onChanged: called when packages or models have changed.
+        others: workers whose last words belong into a fault report too.
     """
 
-    def __init__(self, widget: Any, worker: Worker, onChanged: Callable[[], None]) -> None:
-        self.widget, self.worker, self._onChanged = widget, worker, onChanged
+    def __init__(
+        self, widget: Any, worker: Worker, onChanged: Callable[[], None], others: Sequence[Worker] = ()
+    ) -> None:
+        self.widget, self.worker, self._onChanged, self._others = widget, worker, onChanged, others
         self.ui = slicer.util.childWidgetVariables(widget)
         self.gpus: list[str] = []
         self._models: list[Bundles.Model] = []
         self._probe: Installation.GpuProbe | None = None
         self.modelJobs = ModelJobs(self.say, self._onModelJob)
-        _prepare(self.ui.packagesTable, [_("Package"), _("Version"), _("State")])
-        _prepare(self.ui.modelsTable, [_("Model"), _("Origin"), _("State")])
+        prepare(self.ui.packagesTable, [_("Package"), _("Version"), _("State")])
+        prepare(self.ui.modelsTable, [_("Model"), _("Origin"), _("State")])
         self._connect()
         self.refresh()
 
@@ -72,7 +74,7 @@ class SetupPanel:
         """Looks at everything anew."""
         found = Installation.packages()
         rows = [(package.name, package.found or "", _(package.status)) for package in found]
-        _fill(self.ui.packagesTable, rows)
+        fill(self.ui.packagesTable, rows)
         lacking = [package.name for package in found if not package.serves]
         foreign = Interpreter.currentInterpreter().foreign
         if not lacking:
@@ -97,7 +99,10 @@ class SetupPanel:
         self.ui.ownInterpreterButton.enabled = interpreter.foreign
         self.refreshWorker()
         self._refreshModels()
-        self.ui.diagnosticsText.plainText = Installation.diagnostics(list(self.worker.log), self.gpus)
+        self.ui.diagnosticsText.plainText = Installation.diagnostics(self._log(), self.gpus)
+
+    def _log(self) -> list[str]:
+        return [line for worker in (*self._others, self.worker) for line in worker.log]
 
     def _noGpu(self) -> str:
         asked = self._probe is not None and self._probe.answered
@@ -118,7 +123,7 @@ class SetupPanel:
             )
             for model in self._models
         ]
-        _fill(self.ui.modelsTable, rows)
+        fill(self.ui.modelsTable, rows)
         for row, model in enumerate(self._models):
             if model.problem is not None:
                 self.ui.modelsTable.item(row, 2).setToolTip(model.problem)
@@ -174,7 +179,7 @@ class SetupPanel:
         self._onChanged()
 
     def onChooseInterpreter(self) -> None:
-        path = _chosenFile(qt.QFileDialog.getOpenFileName(self.widget, _("Choose a Python executable"), ""))
+        path = chosenFile(qt.QFileDialog.getOpenFileName(self.widget, _("Choose a Python executable"), ""))
         if path:
             self._useInterpreter(path)
 
@@ -188,7 +193,7 @@ class SetupPanel:
         self._onChanged()
 
     def onImportFile(self) -> None:
-        path = _chosenFile(qt.QFileDialog.getOpenFileName(self.widget, _("Import a model"), "", _("Zip files (*.zip)")))
+        path = chosenFile(qt.QFileDialog.getOpenFileName(self.widget, _("Import a model"), "", _("Zip files (*.zip)")))
         if path:
             self.importModel(Path(path))
 
@@ -242,34 +247,5 @@ class SetupPanel:
             self._onChanged()
 
     def onCopy(self) -> None:
-        self.ui.diagnosticsText.plainText = Installation.diagnostics(list(self.worker.log), self.gpus)
+        self.ui.diagnosticsText.plainText = Installation.diagnostics(self._log(), self.gpus)
         qt.QApplication.clipboard().setText(self.ui.diagnosticsText.plainText)
-
-
-def _chosenFile(answer: Any) -> str:
-    """PySide answers with the filter too, PythonQt without."""
-    return answer[0] if isinstance(answer, tuple) else answer
-
-
-def _prepare(table: Any, headers: Sequence[str]) -> None:
-    table.setColumnCount(len(headers))
-    table.setHorizontalHeaderLabels(list(headers))
-    table.verticalHeader().setVisible(False)
-    table.horizontalHeader().setSectionResizeMode(len(headers) - 1, qt.QHeaderView.Stretch)
-    table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
-    table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
-    table.setSelectionMode(qt.QAbstractItemView.SingleSelection)
-
-
-def _fill(table: Any, rows: Sequence[Sequence[str]]) -> None:
-    table.setRowCount(len(rows))
-    for row, texts in enumerate(rows):
-        for column, text in enumerate(texts):
-            table.setItem(row, column, qt.QTableWidgetItem(text))
-    for column in range(table.columnCount - 1):  # the last one takes what is left
-        table.resizeColumnToContents(column)
-    height = table.horizontalHeader().height + table.verticalHeader().defaultSectionSize * min(
-        max(len(rows), 1), ROWS_SHOWN
-    )
-    table.setMinimumHeight(height + 4)
-    table.setMaximumHeight(height + 4)

@@ -22,11 +22,8 @@ from .Core import coreFolder
 from .Interpreter import Interpreter
 from .Jobs import Job, JobError, JobState
 
-CANCEL_PATIENCE_MS = 3000
-"""How long a job may take to end by itself once it is cancelled."""
-
 FAREWELL_MS = 1000
-"""How long the process may take to end once its standard input is closed."""
+"""How long the process may take to end once its standard input is closed, unless the worker is told otherwise."""
 
 CANCELLED = -32800
 LINES_KEPT = 400
@@ -38,12 +35,17 @@ class Worker:
     Args:
         interpreter: what it runs in, asked at every start.
         onStateChanged: called when the process has started or ended.
+        farewellMs: how long the process may take to end once its standard input is closed; one that trains writes a
+            checkpoint first.
     """
 
     def __init__(
-        self, interpreter: Callable[[], Interpreter], onStateChanged: Callable[[], None] | None = None
+        self,
+        interpreter: Callable[[], Interpreter],
+        onStateChanged: Callable[[], None] | None = None,
+        farewellMs: int = FAREWELL_MS,
     ) -> None:
-        self._interpreter = interpreter
+        self._interpreter, self._farewellMs = interpreter, farewellMs
         self._onStateChanged = onStateChanged
         self._process: qt.QProcess | None = None
         self._pid: int | None = None
@@ -90,7 +92,7 @@ class Worker:
             return
         job.enter(JobState.CANCELLING)
         self._send({"jsonrpc": "2.0", "method": "cancel", "params": {"id": number}})
-        self._later(CANCEL_PATIENCE_MS, lambda: self._insist(job))
+        self._later(job.patienceMs, lambda: self._insist(job))
 
     def stop(self) -> None:
         """Ends the process and every job; returns when the process is gone."""
@@ -101,11 +103,17 @@ class Worker:
             if job.state is not JobState.CANCELLING:
                 job.enter(JobState.CANCELLING)
         process.closeWriteChannel()
-        if not process.waitForFinished(FAREWELL_MS):
+        if not process.waitForFinished(self._farewellMs):
             self._kill()
             process.waitForFinished(FAREWELL_MS)
         if self._process is process:
             self._ended()
+
+    def release(self) -> None:
+        """Lets an idle process go, with the memory it holds; returns at once, and the next job starts another."""
+        process = self._process
+        if process is not None and all(job.ended or job.method == "describe" for job in self._jobs.values()):
+            process.closeWriteChannel()
 
     # ------------------------------------------------------------ the process
 
@@ -253,17 +261,20 @@ class Worker:
             job.fail(JobError(str(error.get("message", "unknown error")), kind))
 
     def _onNotification(self, method: str, params: dict[str, Any]) -> None:
+        job = self._jobs.get(params.get("id"))  # type: ignore[arg-type]
         if method == "log":
             self.log.append(f"{params.get('level', 'info')}: {params.get('text', '')}")
+            if job is not None and job.onLog is not None:
+                job.onLog(params)
             return
-        job = self._jobs.get(params.get("id"))  # type: ignore[arg-type]
         if job is None or job.ended:
             return
         if job.state is JobState.STARTING:
             job.enter(JobState.RUNNING)
-        listener = {"progress": job.onProgress, "preview": job.onPreview}.get(method)
+        listeners = {"progress": job.onProgress, "preview": job.onPreview, "metrics": job.onMetrics}
+        listener = listeners.get(method)
         if listener is None:
-            if method not in ("progress", "preview"):
+            if method not in listeners:
                 logging.warning(f"JSDDPMSlicer: the worker said '{method}', which nobody expects")
             return
         listener(params)

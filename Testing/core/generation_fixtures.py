@@ -12,7 +12,15 @@ from jsddpm_core.config_file import load_config
 from jsddpm_core.manifest import BundleFacts, BundlePathology, ImageGrid, Licence, Source, TrainingRecord
 from jsddpm_core.networks.joint_unet import build_network
 
+PATHOLOGIES = (
+    "pathologies=[{name: none, label: No lesion, lesional: false},"
+    " {name: infarct, label: Acute infarct, code: 'SCT:432504007'},"
+    " {name: ms, label: Multiple sclerosis lesion, code: 'SCT:24700007'}]"
+)
+"""Whatever the shipped configuration knows, the tests' models know these."""
+
 SMALL = (
+    PATHOLOGIES,
     "network.channels=[8,16]",
     "network.attention=[false,true]",
     "network.groups=4",

@@ -56,9 +56,9 @@ def test_what_does_not_learn_keeps_its_exact_values_and_gets_no_gradient(mode: s
         assert parameter.requires_grad or parameter.grad is None
 
 
-def test_the_last_levels_the_output_and_the_condition_learn(mode: str = "last-levels") -> None:
+def test_the_last_levels_the_output_and_the_condition_learn() -> None:
     network = a_network(a_small_config())
-    set_trainable(network, mode)
+    set_trainable(network, "last-levels")
     learning = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
     parts = ("condition.", "unets.0.up_blocks.2.", "unets.0.up_blocks.3.", "unets.0.out.")
     assert learning == {name for name, _ in network.named_parameters() if name.startswith(parts)}

@@ -10,7 +10,13 @@ from scipy import ndimage
 from jsddpm_core.evaluation.background import BrainSupport, background
 from jsddpm_core.evaluation.image_set import ImageSet, checked_images
 from jsddpm_core.evaluation.measure import MeasureError
-from jsddpm_core.evaluation.nearest import block_means, median_distance, memorisation, nearest_distances
+from jsddpm_core.evaluation.nearest import (
+    block_means,
+    median_distance,
+    memorisation,
+    nearest_distances,
+    nearest_training,
+)
 from jsddpm_core.evaluation.spectrum import slope_difference, slopes
 from jsddpm_core.evaluation.wavelets import diagonal_energy, diagonal_energy_ratio
 
@@ -92,6 +98,20 @@ def test_the_nearest_distance_is_the_root_mean_square_of_block_means():
     a, b = block_means(queries), np.concatenate([block_means(training), block_means(training[:, ::-1].copy())])
     expected = np.sqrt(((a[:, None] - b[None]) ** 2).mean(2)).min(1)
     np.testing.assert_allclose(nearest_distances(queries, training, chunk=3), expected, rtol=1e-5)
+
+
+def test_the_nearest_training_slice_is_named_and_whether_it_is_mirrored():
+    training = brain_images(7)
+    queries = np.stack([training[4], training[6, ::-1], training[0]])
+    near = nearest_training(queries, training, chunk=3)
+    assert near.rows.tolist() == [4, 6, 0]
+    assert near.mirrored.tolist() == [False, True, False]
+    np.testing.assert_allclose(near.distances, 0, atol=1e-3)
+    owners = np.array([str(number) for number in range(7)])
+    others = nearest_training(queries, training, owners[[4, 6, 0]], owners, chunk=3)
+    assert not set(zip(others.rows.tolist(), [4, 6, 0], strict=True)) & {(4, 4), (6, 6), (0, 0)}
+    alone = nearest_training(queries[:1], training[4:5], owners[4:5], owners[4:5])
+    assert np.isinf(alone.distances).all()
 
 
 def test_a_slice_is_not_compared_with_its_own_subject():

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from evaluation_fixtures import write_evaluation_cache
 
-from jsddpm_core.data.slices import SliceCache
+from jsddpm_core.data.slices import SliceCache, SliceCacheWriter
 from jsddpm_core.evaluation.measure import MeasureError
-from jsddpm_core.evaluation.plan import held_out, make_plan, other_real_set, reference_set
+from jsddpm_core.evaluation.plan import can_be_asked, held_out, make_plan, other_real_set, reference_set
+from jsddpm_core.evaluation.unseen import counted_as_training
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +79,33 @@ def test_the_same_seed_gives_the_same_plan(cache):
     ranges = [("infarct", None), ("ms", None)]
     assert make_plan(cache, ranges, 9, seed=3) == make_plan(cache, ranges, 9, seed=3)
     assert make_plan(cache, ranges, 9, seed=3) != make_plan(cache, ranges, 9, seed=4)
+
+
+def test_what_a_model_drew_stands_for_no_real_slice(cache, tmp_path):
+    drawn = [row for row, record in enumerate(cache.records) if record.subject in ("set/sub-06", "set/sub-07")]
+    with SliceCacheWriter(tmp_path / "cache", cache.grid) as writer:
+        for row, record in enumerate(cache.records):
+            entry = replace(record, synthetic=row in drawn)
+            writer.add(entry, cache.images[row], cache.masks[row])
+        marked = writer.finish("test")
+    plan = make_plan(marked, [("infarct", None), ("none", None)], 40)
+    assert not {request.reference for request in plan.requests} & set(drawn)
+
+
+def test_only_what_real_slices_show_in_range_can_be_asked_for(cache):
+    assert can_be_asked(cache, "ms", None)
+    assert can_be_asked(cache, "infarct", (18.0, 19.0))
+    assert not can_be_asked(cache, "infarct", (60.0, 70.0))
+    assert not can_be_asked(cache, "tumour", None)
+
+
+def test_people_who_count_as_training_are_not_asked_about(cache):
+    test = {record.subject for record in cache.records if record.split == "test" and record.pathology == "infarct"}
+    first = sorted(test)[0]
+    moved = counted_as_training(cache, {first})
+    plan = make_plan(moved, [("infarct", None)], 20)
+    assert first not in {moved.records[request.reference].subject for request in plan.requests}
+    assert {record.split for record in moved.records if record.subject == first} == {"train"}
+    assert first in {
+        cache.records[request.reference].subject for request in make_plan(cache, [("infarct", None)], 20).requests
+    }

@@ -16,8 +16,9 @@ from training_fixtures import a_small_config, logged, weights, write_small_cache
 from jsddpm_core.data.slices import SliceCache
 from jsddpm_core.errors import CacheError, DeviceMemoryError, TrainingError
 from jsddpm_core.progress import Progress
-from jsddpm_core.training.checkpoint import read_checkpoint
-from jsddpm_core.training.events import Event, Message
+from jsddpm_core.training import callbacks, keeper
+from jsddpm_core.training.checkpoint import AtomicCheckpointIO, read_checkpoint
+from jsddpm_core.training.events import Event, Message, SampleGrid
 from jsddpm_core.training.fit import FitResult, fit
 from jsddpm_core.training.module import JointDiffusion
 
@@ -203,6 +204,43 @@ def test_a_run_that_diverges_again_and_again_stops_with_the_reason(cache: SliceC
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
     if last.exists():
         assert all(torch.isfinite(value).all() for value in read_checkpoint(last)["current_model_state"].values())
+
+
+def test_checkpoints_and_grids_by_the_clock_change_nothing(
+    cache: SliceCache, uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callbacks, "GRID_EVERY_S", -1.0)
+    monkeypatch.setattr(keeper, "SAVE_EVERY_S", -1.0)
+    saved: list[int] = []
+    write = AtomicCheckpointIO.save_checkpoint
+
+    def noting(self: AtomicCheckpointIO, checkpoint: dict, path: Path, storage_options: object = None) -> None:
+        if Path(path).name == "last.ckpt":
+            saved.append(checkpoint["global_step"])
+        write(self, checkpoint, path, storage_options)
+
+    monkeypatch.setattr(AtomicCheckpointIO, "save_checkpoint", noting)
+    told = Told()
+    a_run(cache, tmp_path / "run", told)
+    assert saved == list(range(13))
+    assert len([event for event in told if isinstance(event, SampleGrid)]) >= 5
+    assert len(list((tmp_path / "run" / "previews").glob("*.npy"))) == 3
+    assert_same_weights(uninterrupted, tmp_path / "run")
+
+
+def test_a_run_without_held_out_slices_trains_all_the_same(cache: SliceCache, tmp_path: Path) -> None:
+    alone = write_small_cache(tmp_path / "cache", a_small_config(), subjects=3)
+    result = a_run(alone, tmp_path / "run")
+    assert (result.steps, result.finished, result.best) == (12, True, None)
+    assert [path.name for path in tmp_path.rglob("*.ckpt")] == ["last.ckpt"]
+
+
+def test_a_moved_run_keeps_its_best(cache: SliceCache, uninterrupted: Path, tmp_path: Path) -> None:
+    a_run(cache, tmp_path / "before", Told(at_step(7)))
+    (tmp_path / "before").rename(tmp_path / "after")
+    result = a_run(cache, tmp_path / "after", resume=True)
+    assert result.best == tmp_path / "after" / "checkpoints" / "best.ckpt"
+    assert_same_weights(uninterrupted, tmp_path / "after", "best.ckpt")
 
 
 def cut_off(folder: Path) -> None:

@@ -62,9 +62,7 @@ def test_slices_are_spread_over_the_pathologies_and_the_positions_of_each(start:
         np.testing.assert_allclose(places, low + part / 2 + part * np.arange(len(places)))
 
 
-def test_the_real_slices_stay_as_they_are_and_the_drawn_ones_say_what_they_are(
-    real: SliceCache, start: Bundle
-) -> None:
+def test_the_real_slices_stay_as_they_are_and_the_drawn_ones_say_what_they_are(real: SliceCache, start: Bundle) -> None:
     before = [(record, real.images[index].copy()) for index, record in enumerate(real.records)]
     cache = add_replay(start, real.folder, ASKED)
     assert SliceCache.open(cache.folder, verify=True).digest == cache.digest

@@ -9,8 +9,10 @@ import pytest
 
 from jsddpm_core.config import DataConfig
 from jsddpm_core.data.cases import Case, discover
-from jsddpm_core.data.split import assign_splits, read_split_file
+from jsddpm_core.data.entries import given_splits, kinds_of
+from jsddpm_core.data.split import Kind, assign_splits, draw_splits, read_split_file
 from jsddpm_core.errors import CaseError
+from jsddpm_core.training.request import CaseEntry
 
 DATA = DataConfig(test_share=0.2, validation_share=0.1)
 
@@ -99,3 +101,79 @@ def test_the_real_split_tests_on_an_annotated_person_of_each_disease(shared_data
     annotated = Counter(splits[case.subject] for case in cases if case.mask and case.dataset == "ms-volumes")
     assert annotated == {"train": 5, "test": 1}
     assert splits["ms-volumes/sub-mls18"] == "test"
+
+
+# ---------------------------------------------------------------- by pathology and lesion size
+
+
+def kinds(count: int, stratum: str = "lesion fcd", first: int = 0) -> dict[str, Kind]:
+    """Subjects whose lesions grow with their number."""
+    return {f"d/sub-{first + n:03d}": Kind(("d", stratum), float(n + 1)) for n in range(count)}
+
+
+def thirds(splits: dict[str, str], split: str, count: int) -> Counter:
+    return Counter(3 * int(name[-3:]) // count for name, said in splits.items() if said == split)
+
+
+@pytest.mark.parametrize(
+    ("count", "test", "validation"), [(2, 0, 0), (3, 1, 0), (5, 1, 1), (10, 2, 1), (30, 4, 3), (100, 15, 10)]
+)
+def test_few_subjects_of_a_pathology_are_split_as_the_page_says(count: int, test: int, validation: int) -> None:
+    for seed in range(5):
+        splits = Counter(draw_splits(kinds(count), DataConfig(), seed).values())
+        assert (splits["test"], splits["validation"]) == (test, validation)
+
+
+def test_small_medium_and_large_lesions_are_all_tested_on() -> None:
+    for seed in range(20):
+        splits = draw_splits(kinds(30), DataConfig(), seed)
+        assert set(thirds(splits, "test", 30)) == {0, 1, 2}
+        assert set(thirds(splits, "validation", 30)) == {0, 1, 2}
+        ten = draw_splits(kinds(10), DataConfig(), seed)
+        held = [n for n in ten if ten[n] != "train"]
+        assert {0 if int(n[-3:]) < 4 else 1 if int(n[-3:]) < 7 else 2 for n in held} == {0, 1, 2}
+
+
+def test_each_pathology_has_its_share_of_the_test() -> None:
+    both = kinds(20, "lesion fcd") | kinds(20, "lesion ms", first=20) | kinds(10, "free", first=40)
+    splits = draw_splits(both, DataConfig(), seed=4)
+    tested = Counter(int(name[-3:]) // 20 for name, split in splits.items() if split == "test")
+    assert tested == {0: 3, 1: 3, 2: 2}
+
+
+def test_without_sizes_the_draw_is_the_one_of_before() -> None:
+    cases = people(40)
+    plain = {case.subject: Kind(("d", "masked")) for case in cases}
+    even = {case.subject: Kind(("d", "masked"), 2.5) for case in cases}
+    assert draw_splits(plain, DATA, 3) == draw_splits(even, DATA, 3) == assign_splits(cases, DATA, 3)
+
+
+def test_the_order_of_the_subjects_does_not_matter() -> None:
+    forward = kinds(30)
+    backward = dict(reversed(forward.items()))
+    assert draw_splits(forward, DATA, 1) == draw_splits(backward, DATA, 1)
+    assert draw_splits(forward, DATA, 1) != draw_splits(forward, DATA, 2)
+
+
+def an_entry(name: str, subject: str | None = None, **more: object) -> CaseEntry:
+    known = {"pathology": "fcd", "mask": Path("/mask.nii.gz")} | more
+    return CaseEntry(name=name, subject=subject or name, dataset="d", image=Path("/image.nii.gz"), **known)
+
+
+def test_a_person_counts_with_the_largest_lesion_of_all_sessions() -> None:
+    sessions = [an_entry("d/a_ses-1", "d/a"), an_entry("d/a_ses-2", "d/a"), an_entry("d/b"), an_entry("d/c")]
+    found = kinds_of(sessions, {"d/a_ses-1": 0.0, "d/a_ses-2": 7.0, "d/b": 1.0, "d/c": 2.0})
+    assert found["d/a"] == Kind(("d", "lesion fcd"), 7.0)
+
+
+def test_kinds_with_too_few_people_for_a_test_are_drawn_together() -> None:
+    entries = [an_entry("d/a"), an_entry("d/b", pathology="ms"), an_entry("d/c", mask=None, lesion_free=True)]
+    found = kinds_of(entries, {"d/a": 1.0, "d/b": 2.0, "d/c": 0.0})
+    assert {kind.stratum for kind in found.values()} == {("d", "few")}
+    assert Counter(draw_splits(found, DATA, 0).values()) == {"train": 2, "test": 1}
+
+
+def test_a_split_in_the_table_is_kept() -> None:
+    assert given_splits([an_entry("d/a", split="test"), an_entry("d/b")]) == {"d/a": "test"}
+    with pytest.raises(CaseError, match="'d/a' is to go to test and to train"):
+        given_splits([an_entry("d/a_1", "d/a", split="test"), an_entry("d/a_2", "d/a", split="train")])

@@ -60,8 +60,9 @@ def test_describe_is_answered_before_anything_heavy_is_imported(tmp_path: Path, 
         assert said["threads"] == available_threads()
         assert said["packages"]["torch"].partition("+")[0] == torch.__version__.partition("+")[0]
         assert set(said["methods"]) == {
-        "describe", "devices", "measure", "generate", "register", "check_model", "import_model", "cancel", "shutdown",
-    }  # fmt: skip
+            "describe", "devices", "measure", "generate", "register", "survey", "gallery", "settings", "probe",
+            "fine_tune", "check_model", "import_model", "cancel", "shutdown",
+        }  # fmt: skip
         assert client.call("shutdown") is None
         _, status, used = os.wait4(client.process.pid, 0)
         client.process.returncode = os.waitstatus_to_exitcode(status)

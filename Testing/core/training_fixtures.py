@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from generation_fixtures import PATHOLOGIES
 
 from jsddpm_core.config import Config
 from jsddpm_core.config_file import load_config
@@ -13,6 +14,7 @@ from jsddpm_core.data.slices import SliceCache, SliceCacheWriter, SliceRecord
 from jsddpm_core.training.checkpoint import read_checkpoint
 
 SMALL = (
+    PATHOLOGIES,
     "data.grid.shape=[32, 32, 160]",
     "network.channels=[8, 8, 16, 16]",
     "network.groups=4",

@@ -22,6 +22,11 @@ MODULE = PROJECT / "JSDDPMSlicer" / "JSDDPMSlicer.py"
 TEMPLATE = PROJECT / "Resources" / "Templates" / "flair-mni152-2mm.nii.gz"
 SIZE = (1440, 960)
 PATIENCE_S = 900
+FINE_TUNING_SETTINGS = {
+    "training.max_steps": 40, "training.batch_size": 2, "training.warmup_steps": 4, "training.validation_samples": 4,
+    "training.validation_steps": 2, "sampling.steps": 2,
+}  # fmt: skip
+"""A run of minutes on a laptop's processor."""
 
 
 class Photographer:
@@ -110,27 +115,91 @@ def take(photographer: Photographer, module: Any) -> None:
     panel.ui.advancedSection.collapsed = False
     photographer.draw("generate-advanced")
 
-    module.tabs.setCurrentIndex(1)
+    panel.ui.advancedSection.collapsed = True
+    slicer.mrmlScene.Clear(False)
+
+    module.tabs.setCurrentIndex(2)
     until(lambda: module.settings._probe.answered, 30)
     photographer.draw("setup")
+
+
+def take_fine_tuning(photographer: Photographer, module: Any, cases: Path) -> None:
+    """The Fine-tune panel in its four states, with a short run on real cases."""
+    import slicer
+    from fixtures import until
+
+    slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
+    module.tabs.setCurrentIndex(1)
+    panel, ui = module.fineTune, module.fineTune.ui
+    photographer.draw("fine-tune-start")
+    panel.cases.look(cases)
+    until(lambda: panel.cases.job is None, PATIENCE_S)
+    for row in panel.cases.rows:
+        row.used = row.hasLesion
+        row.says = panel.cases.vocabulary.canonical("ms")
+    panel.cases.table.setRows(panel.cases.rows)
+    until(lambda: panel.training.settings.config is not None, PATIENCE_S)
+    ui.galleryBox.collapsed = False
+    ui.galleryButton.click()
+    until(lambda: panel.cases.gallery.job is None, PATIENCE_S)
+    ui.casesTable.setCurrentCell(0, 0)
+    photographer.draw("fine-tune-cases")
+    ui.galleryButton.click()
+
+    ui.casesSection.collapsed = True
+    ui.trainingSection.collapsed = False
+    ui.titleEdit.text = "MS lesions of our clinic"
+    panel.training.settings.set(FINE_TUNING_SETTINGS)
+    ui.replaySpin.value = 4
+    ui.settingsBox.collapsed = False
+    panel.refresh()
+    until(lambda: panel.training.settings.config is not None and not panel.training.settings.stale, PATIENCE_S)
+    until(lambda: panel._found() is not None, PATIENCE_S)
+    panel.training.settings.type("training.learning_rate", "0.0002")
+    until(lambda: panel._found() is not None, PATIENCE_S)
+    photographer.draw("fine-tune-training")
+
+    ui.startButton.click()
+    ui.watchButton.click()
+    curve = panel.view.curves
+    until(lambda: panel.view.samples.node is not None and len(curve.points("train/loss")) > 1, PATIENCE_S)
+    until(lambda: not panel.run.busy or panel.run.stage == "training", PATIENCE_S)
+    photographer.draw("fine-tune-running")
+    until(lambda: not panel.run.busy and not panel.newModel.busy, PATIENCE_S)
+    if "is among your models" not in ui.runDetail.text:
+        raise RuntimeError(ui.runDetail.text)
+    ui.reportBox.collapsed = False
+    photographer.draw("fine-tune-runs")
+    ui.watchButton.click()
 
 
 def main(arguments: list[str]) -> int:
     """Draw, and clean up."""
     parser = argparse.ArgumentParser(description="Draw every panel with images that the demo model makes.")
     parser.add_argument("--out", type=Path, default=PROJECT / "Resources" / "Screenshots")
+    named = os.environ.get("JSDDPM_DATA")
+    data = Path(named) if named else PROJECT.parent / "shared" / "data"
+    parser.add_argument("--cases", type=Path, default=data / "ms-volumes", help="real cases for the Fine-tune panel")
+    parser.add_argument("--only", choices=("generate", "fine-tune"), help="draw only these")
     options = parser.parse_args(arguments)
     app = slicerhost.start()
     from slicerhost import application, mainwindow
 
     loaded = application.load_module(str(MODULE))
     with tempfile.TemporaryDirectory() as results:
-        app.userSettings().setValue("JSDDPMSlicer/ResultsFolder", results)
+        app.userSettings().setValue("JSDDPMSlicer/ResultsFolder", f"{results}/Results")
+        app.userSettings().setValue("JSDDPMSlicer/ModelsFolder", f"{results}/Models")
         window = mainwindow.openMainWindow([loaded])
         window.resize(*SIZE)
         window.show()
         try:
-            take(Photographer(window, options.out), loaded.widgetRepresentation().self())
+            photographer, widget = Photographer(window, options.out), loaded.widgetRepresentation().self()
+            if options.only != "fine-tune":
+                take(photographer, widget)
+            if options.only != "generate" and options.cases.is_dir():
+                take_fine_tuning(photographer, widget, options.cases)
+            elif options.only != "generate":
+                print(f"{options.cases} is not there: the Fine-tune panel is not drawn")
         finally:
             application.unload_module("JSDDPMSlicer")
             window.close()

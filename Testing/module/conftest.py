@@ -40,7 +40,7 @@ def settings(app: Any, small_models: Path, tmp_path: Path) -> Iterator[Any]:
     stored.setValue("JSDDPMSlicer/ModelsFolder", str(small_models))
     stored.setValue("JSDDPMSlicer/ResultsFolder", str(tmp_path / "results"))
     yield stored
-    for key in ("ModelsFolder", "ResultsFolder", "Interpreter", "Speeds"):
+    for key in ("ModelsFolder", "ResultsFolder", "TrainingFolder", "LastCasesFolder", "Interpreter", "Speeds"):
         stored.remove(f"JSDDPMSlicer/{key}")
 
 
@@ -55,10 +55,10 @@ def module(app: Any, scene: Any, settings: Any) -> Iterator[Any]:
     representation.enter()
     widget = representation.self()
     yield widget
-    pid = widget.worker.pid
+    pids = [worker.pid for worker in (widget.worker, widget.fineTune.worker, widget.fineTune.helper)]
     application.unload_module("JSDDPMSlicer")
     app.processEvents()
-    assert pid is None or not alive(pid), "the worker outlived the module"
+    assert not [pid for pid in pids if pid is not None and alive(pid)], "a worker outlived the module"
 
 
 @pytest.fixture

@@ -16,7 +16,16 @@ import pytest
 from cmake_lists import PROJECT, scripts_on_disk
 
 # Slicer's GUI process imports these before anything is installed but pydantic and safetensors.
-LIGHT = ("errors", "config", "bundle", "generation.request")
+LIGHT = (
+    "errors",
+    "config",
+    "bundle",
+    "generation.request",
+    "settings",
+    "training.request",
+    "training.events",
+    "training.runs",
+)
 HEAVY = ("torch", "monai", "lightning", "yaml", "typer", "scipy", "nibabel", "SimpleITK", "skimage")
 LIGHT_MAY_USE = {"numpy", "pydantic", "pydantic_core", "safetensors", "jsddpm_core"}
 SLICER = {"slicer", "qt", "ctk", "vtk", "mrml", "PythonQt", "PySide6", "vtkmodules"}

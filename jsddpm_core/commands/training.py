@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +12,8 @@ import typer
 from jsddpm_core.commands import options
 from jsddpm_core.commands.reporting import Reporter
 from jsddpm_core.errors import CaseError, TrainingError
+from jsddpm_core.machine import first_of_many
 from jsddpm_core.progress import Progress
-
-_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 
 Cache = Annotated[Path, typer.Option("--cache", help="Slice cache made by jsddpm prepare.")]
 
@@ -30,6 +28,15 @@ def prepare(
     override: options.Set = None,
     split: Annotated[Path | None, typer.Option("--split", help="Table of subject and split.")] = None,
     template: Annotated[Path | None, typer.Option("--template", help="What native scans are aligned to.")] = None,
+    simulate_fcd: Annotated[
+        float,
+        typer.Option(
+            "--simulate-fcd",
+            min=0,
+            max=1,
+            help="Chance of a lesion-free slice to be copied with a painted cortical dysplasia, labelled simulated.",
+        ),
+    ] = 0.0,
     as_json: options.AsJson = False,
 ) -> None:
     """Brings scans to the model's grid and collects their slices; lists the cases used, left out and why."""
@@ -50,6 +57,7 @@ def prepare(
             lambda done, total, _case: report.on_progress(Progress("preparing", done, total)),
             split_file=split,
             template_file=template,
+            simulate_fcd=simulate_fcd,
         )
     rows = []
     for outcome in result.outcomes:
@@ -94,15 +102,15 @@ def train(
 ) -> None:
     """Trains a model; stop it at any time and go on with --resume."""
     # Of many processes (torchrun, SLURM, Lightning's own), the first speaks for all.
-    report = Reporter(as_json, silent=any(os.environ.get(name, "0") != "0" for name in _RANKS))
+    report = Reporter(as_json, silent=not first_of_many())
 
     from jsddpm_core.bundle import find_bundle, read_bundle
     from jsddpm_core.config_file import load_config
 
     settings = load_config(config, tuple(override or ()))
-    chosen = _devices(devices)
+    chosen = chosen_devices(devices)
     opened, priors = _cache_and_priors(cache, settings)
-    _there(accelerator)
+    require_accelerator(accelerator)
     bundle = None if start is None else read_bundle(find_bundle(start))
     try:
         from jsddpm_core.training.fit import fit
@@ -111,7 +119,7 @@ def train(
             f"package '{error.name}' is missing", "install jsddpm_core with its extra: train"
         ) from error
 
-    with report.progress(), _interruptible():
+    with report.progress(), interruptible():
         result = fit(
             settings,
             opened,
@@ -173,8 +181,12 @@ def export(
     report.event("done", folder=str(out), name=bundle.manifest.name, digest=bundle.digest)
 
 
-def _devices(asked: str) -> int | str:
-    """The number of devices, or `auto`."""
+def chosen_devices(asked: str) -> int | str:
+    """The number of devices, or `auto`.
+
+    Raises:
+        TrainingError: if it is neither.
+    """
     if asked == "auto":
         return asked
     if not asked.isdecimal() or int(asked) < 1:
@@ -182,8 +194,12 @@ def _devices(asked: str) -> int | str:
     return int(asked)
 
 
-def _there(accelerator: str) -> None:
-    """Refuses an accelerator that this machine lacks, before anything is made."""
+def require_accelerator(accelerator: str) -> None:
+    """Makes sure that this machine has an accelerator, before anything is made.
+
+    Raises:
+        TrainingError: if it lacks it.
+    """
     import torch
 
     there = {"gpu": torch.cuda.is_available() or torch.backends.mps.is_available()}
@@ -193,7 +209,7 @@ def _there(accelerator: str) -> None:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Lightning answers Ctrl-C by an orderly end of the run and exit code 1; what it was remains an interruption."""
     try:
         yield

@@ -3,11 +3,15 @@
 Understood are `sub-*/[ses-*/]anat/*_FLAIR.nii.gz` with `*_FLAIR_roi.nii.gz` and `*_T1w.nii.gz` beside it (the naming
 of OpenNeuro ds004199), masks in a `derivatives` folder, `participants.tsv`, and flat folders
 `images/NAME.nii.gz` with `masks/NAME.nii.gz`.
+
+Copies with a simulated lesion (`*_desc-simulatedN_FLAIR.nii.gz`) are examinations of the person whose image they are
+painted on, whom the column `source` of `participants.tsv` names as DATASET/sub-X: so no split parts the two.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +25,7 @@ MASK_FOLDERS = ("mask", "masks", "label", "labels", "labelsTr")
 LESION_COUNTS = ("lesion_px", "lesion_voxels", "lesion_volume", "lesion_count")
 GROUPS = ("group", "diagnosis", "pathology")
 CONTROLS = ("hc", "control", "controls", "healthy", "none")
+SIMULATED = "simulated"  # begins the `desc` entity of a copy with a painted lesion
 MASK_ENDINGS = ("_roi", "_mask", "_lesion", "_label", "_seg")
 
 
@@ -30,7 +35,7 @@ class Case:
 
     Attributes:
         name: unique among all cases, `DATASET/sub-X[_ses-Y]`.
-        subject: the person, `DATASET/sub-X`; two sessions of a person share it.
+        subject: the person, `DATASET/sub-X`; two sessions of a person share it, and so do simulated copies.
         dataset: name of the folder that the case was found in.
         image: the FLAIR file.
         mask: the lesion mask's file, where there is one.
@@ -148,13 +153,32 @@ def _examinations(images: Iterable[Path]) -> dict[str, Path]:
     chosen: dict[str, Path] = {}
     for image in images:
         parts = entities(stem(image))
-        name = "_".join(f"{key}-{parts[key]}" for key in ("sub", "ses", "acq", "run") if key in parts)
+        keys = ("sub", "ses", "acq", "run", *(("desc",) if is_simulated(image) else ()))
+        name = "_".join(f"{key}-{parts[key]}" for key in keys if key in parts)
         other = chosen.get(name)
         if other is None or _rank(image) < _rank(other):
             chosen[name] = image
         elif _rank(image) == _rank(other):
             raise CaseError(f"{other} and {image.name} are the same examination '{name}'", "leave one of them")
     return chosen
+
+
+def is_simulated(image: Path) -> bool:
+    """Whether a file's name says that a lesion was painted into it."""
+    return entities(stem(image)).get("desc", "").startswith(SIMULATED)
+
+
+def _person(image: Path, subject: str, row: Mapping[str, str]) -> str:
+    """The person that an image shows; of a simulated copy, the one that the table names as its source."""
+    source = row.get("source", "")
+    return source if is_simulated(image) and re.fullmatch(r"[^/]+/[^/]+", source) else subject
+
+
+def _t1w_of(image: Path, files: Iterable[Path]) -> Path | None:
+    """The T1-weighted file beside a FLAIR, the one with the same entities first."""
+    found = [path for path in files if path.parent == image.parent and stem(path).endswith("_T1w")]
+    alike = [path for path in found if stem(path).removesuffix("_T1w") == stem(image).removesuffix("_FLAIR")]
+    return next(iter(alike or found), None)
 
 
 def _rank(image: Path) -> int:
@@ -175,17 +199,17 @@ def _bids_cases(folder: Path, dataset: str) -> list[Case]:
         raw = [path for path in files if "derivatives" not in path.relative_to(folder).parts]
         flairs = _examinations(path for path in raw if stem(path).endswith("_FLAIR"))
         for name, image in sorted(flairs.items()):
-            t1w = [path for path in raw if path.parent == image.parent and stem(path).endswith("_T1w")]
+            row = rows.get(f"sub-{subject}", {})
             cases.append(
                 Case(
                     name=f"{dataset}/{name}",
-                    subject=f"{dataset}/sub-{subject}",
+                    subject=_person(image, f"{dataset}/sub-{subject}", row),
                     dataset=dataset,
                     image=image,
                     mask=_mask_of(image, files),
-                    t1w=t1w[0] if t1w else None,
+                    t1w=_t1w_of(image, raw),
                     space=entities(stem(image)).get("space"),
-                    row=rows.get(f"sub-{subject}", {}),
+                    row=row,
                 )
             )
     return cases

@@ -5,25 +5,29 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jsddpm_core.config import Config
+from jsddpm_core.data.case_slices import add_simulated, add_slices
 from jsddpm_core.data.cases import Case, discover
-from jsddpm_core.data.preprocess import Prepared, to_grid
-from jsddpm_core.data.registration import Alignment, align, as_declared, in_template_space
-from jsddpm_core.data.slices import SliceCache, SliceCacheWriter, SliceRecord, made_of
-from jsddpm_core.data.split import assign_splits, read_split_file
-from jsddpm_core.data.template import default_template, load_template
-from jsddpm_core.data.volumes import Volume, read_mask, read_volume
+from jsddpm_core.data.entries import entry_of, given_splits, kinds_of
+from jsddpm_core.data.fcd_simulation import PATHOLOGY as SIMULATED
+from jsddpm_core.data.on_grid import ToGrid
+from jsddpm_core.data.slices import SliceCache, SliceCacheWriter, made_of
+from jsddpm_core.data.split import assign_splits, draw_splits, read_split_file
+from jsddpm_core.data.volumes import read_volume
 from jsddpm_core.errors import CaseError, ImageError, nearest
 from jsddpm_core.tensor_file import file_digest
+from jsddpm_core.training.request import CaseEntry, Corrections, Simulation
 
 PROCESSING = 3  # raise it with every change that alters the slices: older caches are then rebuilt
 
 OnProgress = Callable[[int, int, str], None]  # done, total, name of the case
+NONE, NOTHING = Corrections(), Simulation()
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class CaseOutcome:
     aligned: str
     similarity: float | None
     reason: str | None
+    simulated: int = 0
 
     @property
     def used(self) -> bool:
@@ -84,63 +89,13 @@ def dataset_pathology(cases: Sequence[Case], config: Config, given: str | None, 
     )
 
 
-def _label(area: float, traced: bool, pathology: str, config: Config) -> str | None:
-    """Lesional from the least area on, free of lesions without any trace of one, unknown between."""
-    if area >= config.data.minimum_lesion_mm2:
-        return pathology
-    if area > 0 or traced:
-        return None
-    return next((entry.name for entry in config.pathologies if not entry.lesional), None)
-
-
-def slices_of(prepared: Prepared, config: Config) -> list[tuple[int, float, int]]:
-    """The slices of a case that are used: (index in the prepared image, position in mm, index in the model's grid)."""
-    grid = config.data.grid
-    found = []
-    for z in range(prepared.image.shape[2]):
-        position = float(prepared.placement.grid_affine[2, 3]) + z * grid.spacing_mm
-        index = round((position - grid.origin_mm[2]) / grid.spacing_mm)
-        share = float(prepared.brain[..., z].mean())
-        if grid.first_slice <= index <= grid.last_slice and share >= config.data.minimum_brain_share:
-            found.append((z, round(position, 6), index))
-    return found
-
-
-def _prepare_case(case: Case, config: Config, template: Callable[[], Volume]) -> tuple[Prepared, Alignment]:
-    volume = read_volume(case.image)
-    if volume.data.min() == volume.data.max():  # before it is compared with the template, which it resembles in nothing
-        raise ImageError(f"{case.image} is empty: every voxel is {volume.data.flat[0]:g}", "choose another file")
-    mask = None if case.mask is None else read_mask(case.mask, volume, case.image)
-    if case.declared_free:
-        mask = np.zeros(volume.data.shape, dtype=np.uint8)
-    if in_template_space(case, volume):
-        alignment = as_declared(volume, template(), case.image.name)
-    else:
-        alignment = align(volume, template(), case.image.name)
-    return to_grid(volume, mask, config.data, case.image.name, alignment.matrix), alignment
-
-
-def _add_slices(
-    writer: SliceCacheWriter, case: Case, prepared: Prepared, split: str, pathology: str, config: Config
-) -> list[SliceRecord]:
-    added = []
-    empty = np.zeros(prepared.image.shape[:2], dtype=np.uint8)
-    for z, position, index in slices_of(prepared, config):
-        known = prepared.mask is not None
-        mask = prepared.mask[..., z] if known else empty
-        area = float(mask.sum()) * config.data.grid.spacing_mm**2
-        label = _label(area, bool(prepared.mask_trace[..., z].any()), pathology, config) if known else None
-        record = SliceRecord(case.subject, case.name, split, index, position, label, known, area, case.dataset)
-        writer.add(record, prepared.image[..., z], mask)
-        added.append(record)
-    return added
-
-
-def _sources(cases: Sequence[Case]) -> dict[str, str]:
+def _sources(cases: Sequence[CaseEntry]) -> dict[str, str]:
     """SHA-256 of every file that is used; `missing` where it cannot be read (the case's own reading says why)."""
     digests = {}
     for case in cases:
-        for kind, path in zip(("image", "mask"), case.files, strict=False):
+        for kind, path in (("image", case.image), ("mask", case.mask)):
+            if path is None:
+                continue
             try:
                 digests[f"{case.name}:{kind}"] = file_digest(path)
             except OSError:
@@ -180,6 +135,7 @@ def prepare(
     *,
     split_file: Path | None = None,
     template_file: Path | None = None,
+    simulate_fcd: float = 0.0,
 ) -> PrepareReport:
     """Makes the slice cache of folders of cases, unless the one in `out` was made of the same things already.
 
@@ -191,6 +147,7 @@ def prepare(
         on_progress: called before each case with (done, total, name), and at the end.
         split_file: table of `subject` and `split` that goes before every other split.
         template_file: what native scans are aligned to; the project's template where not given.
+        simulate_fcd: chance of a lesion-free slice to be copied with a painted lesion, labelled simulated.
 
     Raises:
         CaseError: if no case can be used, or a folder, pathology or split is unusable.
@@ -200,65 +157,171 @@ def prepare(
     splits = assign_splits(
         cases, config.data, config.training.seed, read_split_file(split_file) if split_file else None
     )
-    template_path = template_file or default_template()
+    return prepare_entries(
+        [entry_of(case, of_dataset[case.dataset], splits[case.subject]) for case in cases],
+        config,
+        out,
+        Corrections(template=None if template_file is None else Path(template_file).absolute()),
+        Simulation(share=simulate_fcd),
+        on_progress,
+    )
+
+
+def prepare_entries(
+    entries: Sequence[CaseEntry],
+    config: Config,
+    out: Path,
+    corrections: Corrections = NONE,
+    simulation: Simulation = NOTHING,
+    on_progress: OnProgress | None = None,
+    seed: int | None = None,
+) -> PrepareReport:
+    """Makes the slice cache of the cases of a table, unless the one in `out` was made of the same things already.
+
+    Subjects without a split of their own are drawn within those of a pathology and spread over lesion sizes (`split`).
+    A case that cannot be read, or no longer, is left out with the reason.
+
+    Args:
+        entries: the cases, each once.
+        config: its `data` and `pathologies` are used.
+        out: the cache's folder.
+        corrections: optional steps on the way to the grid.
+        simulation: lesions to be painted into copies of lesion-free slices, labelled simulated.
+        on_progress: called before each case with (done, total, name), and at the end; what it raises ends the work.
+        seed: of the split and of what is painted; the configuration's where not given.
+
+    Raises:
+        CaseError: if no case can be used, or a pathology, split or template is unusable.
+        PackageError: if skull stripping is wanted and HD-BET is not there.
+        OutputError: if `out` cannot be written.
+    """
+    seed = config.training.seed if seed is None else seed
+    _check(entries, config, simulation)
+    tell = on_progress or (lambda _done, _total, _name: None)
+    to_grid = ToGrid(config.data, corrections)
+    splits = _splits(entries, config, seed, tell)
+    recipe = json.loads(json.dumps(_recipe(entries, splits, config, to_grid, simulation, seed)))
+    if made_of(out) == recipe:
+        cache = SliceCache.open(out)
+        return PrepareReport(tuple(CaseOutcome(**tree["outcome"]) for tree in cache.manifest["cases"]), cache, False)
+    trees: list[dict[str, Any]] = []
+    with SliceCacheWriter(out, config.data.grid) as writer:
+        for number, entry in enumerate(entries):
+            tell(number, len(entries), entry.name)
+            waiting = partial(tell, number, len(entries), entry.name)
+            tree = _process(entry, config, splits[entry.subject], to_grid, writer, simulation.share, seed, waiting)
+            if tree["outcome"]["reason"] is not None:
+                recipe["files"].update(_sources([entry]))  # as they were when they could not be used
+            trees.append(tree)
+        outcomes = tuple(CaseOutcome(**tree["outcome"]) for tree in trees)
+        if not any(outcome.used for outcome in outcomes):
+            raise CaseError(
+                f"none of {len(entries)} cases can be used; the first: {outcomes[0].reason}", "mend the cases"
+            )
+        cache = writer.finish(recipe, cases=trees)
+    tell(len(entries), len(entries), "")
+    return PrepareReport(outcomes, cache, True)
+
+
+def _check(entries: Sequence[CaseEntry], config: Config, simulation: Simulation) -> None:
+    known = {entry.name for entry in config.pathologies if entry.lesional}
+    if not entries:
+        raise CaseError("no case was given", "choose at least one")
+    for entry in entries:
+        if entry.pathology is not None and entry.pathology not in known:
+            raise CaseError(f"{entry.name}: unknown pathology '{entry.pathology}'", nearest(entry.pathology, known))
+    if simulation.share and SIMULATED not in known:
+        raise CaseError(
+            f"the configuration has no lesional pathology '{SIMULATED}'", "add it under 'pathologies', or simulate none"
+        )
+
+
+def _splits(entries: Sequence[CaseEntry], config: Config, seed: int, tell: OnProgress) -> dict[str, str]:
+    """The split of each subject: as the table says, or drawn."""
+    splits = given_splits(entries)
+    free = [entry for entry in entries if entry.subject not in splits]
+    sizes = {}
+    for entry in free:
+        tell(0, len(entries), entry.name)
+        sizes[entry.name] = lesion_ml(entry)
+    return splits | draw_splits(kinds_of(free, sizes), config.data, seed)
+
+
+def lesion_ml(entry: CaseEntry) -> float | None:
+    """Volume of a case's lesions in ml, as its mask says in its own grid; None where it is not known."""
+    if entry.mask is None:
+        return 0.0 if entry.lesion_free else None
+    try:
+        mask = read_volume(entry.mask)
+    except ImageError:
+        return None  # the case's own reading says why
+    return float((mask.data > 0.5).sum() * abs(np.linalg.det(mask.affine[:3, :3])) / 1000)
+
+
+def _recipe(
+    entries: Sequence[CaseEntry],
+    splits: dict[str, str],
+    config: Config,
+    to_grid: ToGrid,
+    simulation: Simulation,
+    seed: int,
+) -> dict[str, Any]:
+    """All that the slices follow from, as a plain tree."""
+    of_dataset: dict[str, dict[str, str | None]] = {}
+    for entry in entries:
+        of_dataset.setdefault(entry.dataset, {})[entry.name] = entry.pathology
     recipe = {
         "processing": PROCESSING,
         "data": config.data.model_dump(mode="json"),
         "pathologies": [[entry.name, entry.lesional] for entry in config.pathologies],
-        "datasets": of_dataset,
+        "datasets": {
+            dataset: next(iter(own.values())) if len(set(own.values())) == 1 else own
+            for dataset, own in of_dataset.items()
+        },
         "splits": splits,
-        "template": file_digest(template_path),
-        "free_of_lesions": sorted(case.name for case in cases if case.declared_free),
-        "files": _sources(cases),
+        "template": file_digest(to_grid.template_file),
+        "free_of_lesions": sorted(entry.name for entry in entries if entry.lesion_free),
+        "files": _sources(entries),
     }
-    recipe = json.loads(json.dumps(recipe))
-    if made_of(out) == recipe:
-        cache = SliceCache.open(out)
-        return PrepareReport(tuple(CaseOutcome(**tree["outcome"]) for tree in cache.manifest["cases"]), cache, False)
-    loaded: list[Volume] = []
-
-    def template() -> Volume:
-        if not loaded:
-            loaded.append(load_template(template_path))
-        return loaded[0]
-
-    trees: list[dict[str, Any]] = []
-    with SliceCacheWriter(out, config.data.grid) as writer:
-        for number, case in enumerate(cases):
-            if on_progress is not None:
-                on_progress(number, len(cases), case.name)
-            trees.append(_process(case, config, splits[case.subject], of_dataset[case.dataset], template, writer))
-        outcomes = tuple(CaseOutcome(**tree["outcome"]) for tree in trees)
-        if not any(outcome.used for outcome in outcomes):
-            raise CaseError(
-                f"none of {len(cases)} cases can be used; the first: {outcomes[0].reason}", "mend the cases"
-            )
-        cache = writer.finish(recipe, cases=trees)
-    if on_progress is not None:
-        on_progress(len(cases), len(cases), "")
-    return PrepareReport(outcomes, cache, True)
+    corrections = to_grid.corrections.model_dump(mode="json", exclude={"template"})
+    if corrections != NONE.model_dump(mode="json", exclude={"template"}):
+        recipe["corrections"] = corrections
+    if simulation.share:
+        recipe["simulated"] = {"pathology": SIMULATED, "share": simulation.share, "seed": seed}
+    return recipe
 
 
 def _process(
-    case: Case, config: Config, split: str, pathology: str, template: Callable[[], Volume], writer: SliceCacheWriter
+    case: CaseEntry,
+    config: Config,
+    split: str,
+    to_grid: ToGrid,
+    writer: SliceCacheWriter,
+    share: float,
+    seed: int,
+    on_wait: Callable[[], None],
 ) -> dict[str, Any]:
     """Writes a case's slices and says what became of it."""
     common = {"case": case.name, "subject": case.subject, "dataset": case.dataset, "split": split}
     blank = {"slices": 0, "lesional": 0, "mask_known": False, "aligned": "", "similarity": None}
     try:
-        prepared, alignment = _prepare_case(case, config, template)
+        placed = to_grid(case, on_wait)
     except ImageError as error:
         return {"outcome": {**common, **blank, "reason": str(error)}}
-    added = _add_slices(writer, case, prepared, split, pathology, config)
+    prepared, alignment = placed.prepared, placed.alignment
+    added = add_slices(writer, case, prepared, split, config)
+    simulated = add_simulated(writer, prepared, added, config, share, seed) if share else 0
     outcome = {
         **common,
         "slices": len(added),
-        "lesional": sum(record.pathology == pathology for record in added),
+        "simulated": simulated,
+        "lesional": sum(record.pathology is not None and record.pathology == case.pathology for record in added),
         "mask_known": prepared.mask is not None,
         "aligned": alignment.how,
         "similarity": round(alignment.similarity, 4),
         "reason": None if added else "no slice in the grid's range shows enough of the brain",
     }
-    if alignment.how == "rigid":
+    if alignment.how != "header":
         writer.add_text(f"transforms/{case.name.replace('/', '_')}.json", alignment.to_json())
-    return {"outcome": outcome, "placement": prepared.placement.to_tree()}
+    steps = {"steps": list(placed.steps)} if placed.steps else {}
+    return {"outcome": outcome, "placement": prepared.placement.to_tree(), **steps}

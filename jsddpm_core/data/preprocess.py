@@ -174,7 +174,7 @@ def foreground(data: np.ndarray) -> np.ndarray:
     return labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
 
 
-def _filled(mask: np.ndarray) -> np.ndarray:
+def filled(mask: np.ndarray) -> np.ndarray:
     """The foreground with the holes of each axial plane filled (axes in RAS order)."""
     return np.stack([ndimage.binary_fill_holes(mask[..., z]) for z in range(mask.shape[2])], axis=2)
 
@@ -265,15 +265,15 @@ def to_grid(
         raise ImageError(f"{name} is a single slice that is not axial (sizes {ras.data.shape})", "give an axial slice")
     inside = foreground(ras.data)
     placement = place(volume, ras, inside, data, name, to_template)
-    filled = _filled(inside)
+    head = filled(inside)
     back = np.linalg.inv(placement.to_template @ ras.affine) @ placement.grid_affine
     back = _in_plane(back, ras.data.shape)
     shape = placement.grid_shape
-    brain = resample(filled, back, shape, "linear") > 0.5
+    brain = resample(head, back, shape, "linear") > 0.5
     if not brain.any():
         raise ImageError(f"{name} lies outside the model's grid", "check its affine")
     outside = _background(ras.data, inside)
-    values = np.where(filled, ras.data, np.float32(outside))
+    values = np.where(head, ras.data, np.float32(outside))
     image = placement.intensity.apply(resample(smoothed(values, back), back, shape, "spline", outside))
     image[~brain] = BACKGROUND
     lesion = trace = None

@@ -10,16 +10,16 @@ similarity. Transforms are plain 4 x 4 matrices between RAS spaces, kept as JSON
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 from scipy import ndimage
 
-from jsddpm_core.data.cases import TEMPLATE_SPACES, Case
+from jsddpm_core.data.cases import TEMPLATE_SPACES
 from jsddpm_core.data.preprocess import foreground, resample, to_ras
 from jsddpm_core.data.volumes import Volume
 from jsddpm_core.errors import ImageError
@@ -73,7 +73,12 @@ class Alignment:
         return cls(matrix=np.array(tree["matrix"]), similarity=tree["similarity"], how=tree["how"])
 
 
-def in_template_space(case: Case, volume: Volume) -> bool:
+class _Spaced(Protocol):
+    @property
+    def space(self) -> str | None: ...
+
+
+def in_template_space(case: _Spaced, volume: Volume) -> bool:
     """Whether the file's name (`space-MNI152...`) or header (code 4 of the affine in use) says so; the name decides."""
     if case.space is not None:
         return case.space.startswith(TEMPLATE_SPACES)
@@ -231,6 +236,19 @@ def as_declared(volume: Volume, template: Volume, name: str) -> Alignment:
     return Alignment(matrix=np.eye(4), similarity=alike, how="header")
 
 
+def require_extent(extent_mm: Sequence[float], name: str) -> None:
+    """Makes sure that a scan outside template space covers enough of the head to be aligned.
+
+    Raises:
+        ImageError: if it does not.
+    """
+    if min(extent_mm) < MINIMUM_EXTENT_MM:
+        raise ImageError(
+            f"{name} is not in template space and covers only {min(extent_mm):.0f} mm, too little to be aligned",
+            "give a whole volume, or one in MNI152 space",
+        )
+
+
 def align(
     volume: Volume, template: Volume, name: str, *, affine: bool = False, on_progress: OnProgress = None
 ) -> Alignment:
@@ -248,12 +266,7 @@ def align(
         ImageError: if the scan covers too little, or does not look like the template after alignment.
     """
     values, origin = _isotropic(volume)
-    extent = [size * WORKING_SPACING_MM for size in values.shape]
-    if min(extent) < MINIMUM_EXTENT_MM:
-        raise ImageError(
-            f"{name} is not in template space and covers only {min(extent):.0f} mm, too little to be aligned",
-            "give a whole volume, or one in MNI152 space",
-        )
+    require_extent([size * WORKING_SPACING_MM for size in values.shape], name)
     fixed = _image(template.data, template.affine[:3, 3], template.spacing_mm[0])
     around = ndimage.binary_dilation(template.data > 0, iterations=BRAIN_MARGIN)
     brain = sitk.Cast(_image(around.astype(np.float32), template.affine[:3, 3], template.spacing_mm[0]), sitk.sitkUInt8)

@@ -110,7 +110,11 @@ def read_mask(path: Path, image: Volume, image_path: Path) -> np.ndarray:
     Raises:
         ImageError: as `read_volume`, and if shape or affine differ from the image's, or values are negative.
     """
-    mask = read_volume(path)
+    return binary_mask(read_volume(path), image, path, image_path)
+
+
+def binary_mask(mask: Volume, image: Volume, path: Path, image_path: Path) -> np.ndarray:
+    """The mask of an image, read already; see `read_mask`."""
     if mask.data.shape != image.data.shape:
         raise ImageError(
             f"{path} has the sizes {mask.data.shape} but its image {image_path.name} has {image.data.shape}",

@@ -61,7 +61,8 @@ def finish_run(
 ) -> Bundle:
     """Writes `report.json`, `local/` and `bundle/` of a run, in this order; each is whole or as it was.
 
-    Called again after it was stopped it goes on, and for a checkpoint that is finished it does nothing.
+    Called again after it was stopped it goes on, and it does nothing where all is done for this checkpoint, this cache
+    and the request's own words.
 
     Args:
         run: the run's folder.
@@ -81,7 +82,8 @@ def finish_run(
     """
     run = Path(run)
     checkpoint = checkpoint or chosen_checkpoint(run)
-    identity = {"checkpoint": file_digest(checkpoint), "draws": draws}
+    words = {key: getattr(request, key) for key in ("name", "title", "licence")}
+    identity = {"checkpoint": file_digest(checkpoint), "cache": cache.digest, "draws": draws, **words}
     done = _finished(run, identity)
     if done is not None:
         return done

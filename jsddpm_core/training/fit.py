@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +18,7 @@ import torch
 from lightning.pytorch.accelerators import CUDAAccelerator
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.plugins.environments import SLURMEnvironment
 from torch.utils.data import DataLoader
 
 from jsddpm_core.bundle import Bundle
@@ -22,7 +27,7 @@ from jsddpm_core.data.slices import SliceCache
 from jsddpm_core.errors import DeviceMemoryError, OutputError, TrainingError, is_out_of_memory
 from jsddpm_core.training.adapt import set_trainable
 from jsddpm_core.training.batches import RoundSteps, TrainingBatches, finer
-from jsddpm_core.training.callbacks import Averaging, Curves, RunRecord, SampleGrids
+from jsddpm_core.training.callbacks import Averaging, Best, Curves, RunRecord, SampleGrids
 from jsddpm_core.training.checkpoint import AtomicCheckpointIO, read_checkpoint
 from jsddpm_core.training.events import Message, OnEvent, ShouldStop, never, unheard
 from jsddpm_core.training.guard import MOST_HALVINGS, Diverged, Stopped, WatchedCache
@@ -171,8 +176,8 @@ def fit(
 def _try(run: _Run, parts: int, halvings: int) -> FitResult | Diverged | int:
     """One attempt from the newest checkpoint, or from the start; the number of processes where the memory ran out."""
     trainer: L.Trainer | None = None
+    config, cache = run.config, WatchedCache(run.cache)
     try:
-        config, cache = run.config, WatchedCache(run.cache)
         resume = run.last.exists()
         batches = TrainingBatches(cache, config, parts=parts)
         # Fresh weights are drawn from the seed; everything later is keyed and needs no global generator.
@@ -182,12 +187,14 @@ def _try(run: _Run, parts: int, halvings: int) -> FitResult | Diverged | int:
             load_start(module.network, config, run.start)
         set_trainable(module.network, config.training.trainable, seed=config.training.seed)
         callbacks, best = _callbacks(run, cache, batches, halvings)
+        logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
         first_step = read_checkpoint(run.last)["global_step"] if resume else 0
         trainer = _trainer(run, batches, callbacks, first_step)
         data = Slices(cache, config, run.priors, parts)
         stopped = False
         try:
-            trainer.fit(module, datamodule=data, ckpt_path=run.last if resume else None)
+            with _quiet():
+                trainer.fit(module, datamodule=data, ckpt_path=run.last if resume else None)
         except Stopped:
             stopped = True
         steps = trainer.global_step
@@ -199,20 +206,32 @@ def _try(run: _Run, parts: int, halvings: int) -> FitResult | Diverged | int:
         if is_out_of_memory(error):
             return 1 if trainer is None else trainer.world_size
         raise
+    finally:
+        cache.close()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's advice and its news of things that are meant to be so."""
+    with warnings.catch_warnings():
+        for said in ("Checkpoint directory .* exists", "Experiment logs directory .* exists", ".*LeafSpec"):
+            warnings.filterwarnings("ignore", message=said)
+        yield
 
 
 def _halved(run: _Run, diverged: Diverged, halvings: int) -> int:
-    back = read_checkpoint(run.last)["global_step"] if run.last.exists() else 0
+    there = run.last.exists()
     if halvings >= MOST_HALVINGS:
         raise TrainingError(
             f"the loss is no number after step {diverged.step}, even with 1/{2**halvings} of the learning rate",
-            "start a new run with a lower training.learning_rate or training.precision=fp32; "
-            f"the checkpoint of step {back} is kept",
+            "start a new run with a lower training.learning_rate or training.precision=fp32"
+            + ("; the last good checkpoint is kept" if there else ""),
         )
+    back = f"to step {read_checkpoint(run.last)['global_step']}" if there else "to its start"
     run.on_event(
         Message(
             "warning",
-            f"The loss is no number after step {diverged.step}: the run goes back to step {back} "
+            f"The loss is no number after step {diverged.step}: the run goes back {back} "
             f"with 1/{2 ** (halvings + 1)} of the learning rate.",
         )
     )
@@ -269,7 +288,7 @@ def _callbacks(
     callbacks.append(SampleGrids(run.out / "previews", averaging, examples, run.on_event))
     if not len(held_out):
         return callbacks, None
-    best = ModelCheckpoint(
+    best = Best(
         dirpath=run.out / "checkpoints",
         filename="best",
         monitor=MONITORED,
@@ -286,6 +305,8 @@ def _trainer(run: _Run, batches: TrainingBatches, callbacks: list[Callback], fir
     training, steps = run.config.training, len(batches)
     validates = len(run.cache.indices("validation")) > 0
     version = f"from-step-{first_step:07d}"
+    # A job that SLURM is about to end is asked to stop; whoever starts it again resumes the run.
+    cluster = [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
     return L.Trainer(
         accelerator=run.accelerator,
         devices=run.devices,
@@ -300,9 +321,10 @@ def _trainer(run: _Run, batches: TrainingBatches, callbacks: list[Callback], fir
             CSVLogger(run.out, name="logs", version=version, flush_logs_every_n_steps=1),
             TensorBoardLogger(run.out, name="logs", version=version),
         ],
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(), *cluster],
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
+        enable_checkpointing=validates,  # without a best one, Lightning would keep one of its own
         limit_val_batches=None if validates else 0,
         log_every_n_steps=min(10, batches.steps_per_epoch, max(steps // 60, 1)),
         enable_progress_bar=False,

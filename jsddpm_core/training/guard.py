@@ -94,6 +94,11 @@ class WatchedCache(SliceCache):
         if not same:
             raise self._changed()
 
+    def close(self) -> None:
+        """Lets go of the files."""
+        for rows in (self.images, self.masks):
+            rows.close()  # type: ignore[attr-defined]
+
     def _look(self) -> list[tuple[int, int, int]]:
         found = [os.stat(self.folder / name) for name in (*ARRAYS, MANIFEST)]  # noqa: PTH116 - once a step
         return [(entry.st_ino, entry.st_size, entry.st_mtime_ns) for entry in found]

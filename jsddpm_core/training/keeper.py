@@ -6,6 +6,8 @@ from it by its number of steps alone. Nothing is written from a state that is no
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,7 @@ class Keeper(Callback):
     ) -> None:
         self.last, self.every, self.cache, self.should_stop = last, every, cache, should_stop
         self.parts, self.per_round, self.steps = batches.parts, batches.steps_per_round, len(batches)
+        self._on_sigterm = signal.getsignal(signal.SIGTERM)
         self._saved_step, self._saved_at = -1, 0.0
         self._unchecked: list[Tensor] = []
 
@@ -50,6 +53,11 @@ class Keeper(Callback):
 
     def on_fit_start(self, _trainer: L.Trainer, _module: L.LightningModule) -> None:
         self._saved_at = time.monotonic()
+
+    def on_train_start(self, _trainer: L.Trainer, _module: L.LightningModule) -> None:
+        """Takes back Lightning's handling of SIGTERM, which ends one process at once and leaves the others waiting."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._on_sigterm)
 
     def on_train_batch_start(self, trainer: L.Trainer, module: Any, _batch: Any, number: int) -> None:
         if number % self.parts:

@@ -73,7 +73,7 @@ class JointDiffusion(L.LightningModule):
         if len(chosen):
             x_t, _, _ = self.noised(batch["x0"][chosen], batch["epsilon"][chosen], batch["later_t"][chosen])
             with torch.no_grad():
-                estimate = self.denoiser.estimate(x_t, batch["later_t"][chosen], _condition(batch, chosen))
+                estimate = self.denoiser.estimate(x_t, batch["later_t"][chosen], condition_of(batch, chosen))
             previous[chosen] = self.denoiser.clip(estimate.x0_hat).to(previous.dtype)
         return previous
 
@@ -81,7 +81,7 @@ class JointDiffusion(L.LightningModule):
         """The weighted loss of a batch and its terms by name, each `(B,)`."""
         x0, epsilon, t = batch["x0"], batch["epsilon"], batch["t"]
         x_t, alpha, sigma = self.noised(x0, epsilon, t)
-        estimate: Estimate = self.denoiser.estimate(x_t, t, _condition(batch), self.earlier_estimate(batch))
+        estimate: Estimate = self.denoiser.estimate(x_t, t, condition_of(batch), self.earlier_estimate(batch))
         return self.losses(
             LossInputs(
                 x0=x0,
@@ -146,7 +146,8 @@ def _learning(module: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in module.parameters() if parameter.requires_grad]
 
 
-def _condition(batch: Batch, rows: Tensor | slice = slice(None)) -> Condition:
+def condition_of(batch: Batch, rows: Tensor | slice = slice(None)) -> Condition:
+    """What the samples of a batch should be, or some of them."""
     prior = batch.get("prior")
     return Condition(
         position_mm=batch["position_mm"][rows],

@@ -37,6 +37,8 @@ STAGE = "replaying"
 KEY = "replay"
 """Of the cache's manifest: beside `made_of`, so that cases that are prepared again find their cache."""
 
+_WRITTEN = ("schema", "grid", "arrays", "made_of", "records", KEY)
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -224,9 +226,6 @@ def _with_draws(
         del cache  # as above
         said = {**recipe, "dropped": dropped, "ranges": {asked.pathology: ranges[asked.pathology] for asked in kept}}
         return writer.finish(made_of, **{**beside, KEY: said})
-
-
-_WRITTEN = ("schema", "grid", "arrays", "made_of", "records", KEY)
 
 
 def _copy_beside(source: Path, target: Path) -> None:

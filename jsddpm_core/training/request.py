@@ -12,7 +12,7 @@ from jsddpm_core.config import Pathology
 from jsddpm_core.errors import RequestError, nearest
 from jsddpm_core.strict import Strict
 
-SIMULATED: Final = Pathology(name="fcd-simulated", label="Simulated focal cortical dysplasia", colour=(145, 209, 194))
+SIMULATED: Final = Pathology(name="fcd-simulated", label="Simulated cortical dysplasia", colour=(0, 160, 135))
 """What painted lesions are called, wherever they appear."""
 
 NO_LESION: Final = Pathology(name="none", label="No lesion", lesional=False)
@@ -46,6 +46,9 @@ PRESETS: Final[dict[Preset, dict[str, Any]]] = {
     },
 }
 """Lengths and rates: to see that all fits together, to learn from some dozens of cases, and as published."""
+
+PRESET_DRAWS: Final[dict[Preset, int]] = {"quick-check": 8, "standard": 48, "paper": 192}
+"""Images that the finished model is measured by, in all."""
 
 PRESET_LABELS: Final[dict[Preset, str]] = {"quick-check": "Quick check", "standard": "Standard", "paper": "Paper"}
 

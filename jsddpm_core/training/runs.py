@@ -6,25 +6,33 @@ import csv
 import json
 import math
 import os
+import platform
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from pydantic import Field, ValidationError
 
-from jsddpm_core.errors import RequestError, TrainingError
-from jsddpm_core.files import write_file
+from jsddpm_core.errors import OutputError, RequestError, TrainingError
+from jsddpm_core.files import is_disk_full, output_error, write_file
 from jsddpm_core.strict import Strict
 from jsddpm_core.training.request import FineTuneRequest, parse_fine_tune_request
 
-REQUEST, STATE, PREPARED, REPORT = "request.json", "state.json", "prepared.json", "report.json"
+REQUEST, STATE, REPORT = "request.json", "state.json", "report.json"
+PREPARED, TRAINED = "prepared.json", "trained.json"
 CACHE, CHECKPOINTS, LOGS, PREVIEWS, LOCAL, BUNDLE = "cache", "checkpoints", "logs", "previews", "local", "bundle"
 
 StateName: TypeAlias = Literal["preparing", "training", "finishing", "stopped", "finished", "failed"]
 AT_WORK: Final = ("preparing", "training", "finishing")
+
+STATE_BYTES = 4000
+"""That a state is filled up to, so that a failure can be noted in its place when the disk is full."""
+
+SILENT_S = 900.0
+"""After which a run on another machine counts as gone."""
 
 
 class RunState(Strict):
@@ -33,6 +41,7 @@ class RunState(Strict):
     Attributes:
         state: what it does or how it ended.
         pid: the process that works on it, or did.
+        host: the machine that it runs on.
         step: optimiser steps done.
         steps: planned; 0 before that is known.
         reason: why it failed, in a sentence.
@@ -43,6 +52,7 @@ class RunState(Strict):
     schema_version: Literal[1] = Field(1, alias="schema")
     state: StateName
     pid: int = Field(ge=0)
+    host: str = ""
     step: int = Field(0, ge=0)
     steps: int = Field(0, ge=0)
     reason: str = ""
@@ -89,13 +99,30 @@ def write_state(
         schema=1,
         state=state,
         pid=os.getpid(),
+        host=platform.node(),
         step=step,
         steps=steps,
         reason=reason,
         updated=datetime.now(UTC).isoformat(timespec="seconds"),
         title=title,
     )
-    write_file(run / STATE, said.model_dump_json(by_alias=True, indent=1).encode() + b"\n")
+    content = said.model_dump_json(by_alias=True, indent=1).encode().ljust(STATE_BYTES) + b"\n"
+    try:
+        write_file(run / STATE, content)
+    except OutputError as error:
+        if state != "failed" or not is_disk_full(error):
+            raise
+        _write_over(run / STATE, content)
+
+
+def _write_over(path: Path, content: bytes) -> None:
+    """Writes into the place that a file has already, which needs no more of a full disk."""
+    try:
+        with path.open("r+b") as stream:
+            stream.write(content)
+            stream.truncate()
+    except OSError as error:
+        raise output_error(path, error) from error
 
 
 def read_state(run: Path) -> RunState | None:
@@ -111,7 +138,7 @@ def read_run(run: Path) -> RunSummary | None:
     said = read_state(run)
     if said is None:
         return None
-    gone = said.state in AT_WORK and not process_lives(said.pid)
+    gone = said.state in AT_WORK and not at_work(said)
     bundle = run / BUNDLE
     return RunSummary(
         folder=run,
@@ -175,27 +202,38 @@ def read_curves(run: Path) -> dict[str, list[tuple[int, float]]]:
     return {name: sorted(points.items()) for name, points in sorted(curves.items())}
 
 
-def write_prepared(run: Path, digest: str, job: str) -> None:
-    """Notes that the cache of a run is complete.
+def note(run: Path, name: str, **values: Any) -> None:
+    """Notes that a stage of a run is complete.
 
     Args:
         run: its folder.
-        digest: of the cache.
-        job: what the processes that work on it together know each other by.
+        name: of the note.
+        **values: what tells whether the stage would come out the same today.
 
     Raises:
         OutputError: if it could not be written.
     """
-    write_file(run / PREPARED, json.dumps({"digest": digest, "job": job}).encode())
+    write_file(run / name, json.dumps(values).encode())
 
 
-def read_prepared(run: Path) -> tuple[str, str] | None:
-    """Digest of the complete cache, and the job that completed it; None before."""
+def noted(run: Path, name: str) -> dict[str, Any] | None:
+    """What was noted of a stage; None where it is not complete."""
     try:
-        said = json.loads((run / PREPARED).read_bytes())
-        return str(said["digest"]), str(said["job"])
-    except (OSError, ValueError, KeyError, TypeError):
+        said = json.loads((run / name).read_bytes())
+    except (OSError, ValueError):
         return None
+    return said if isinstance(said, dict) else None
+
+
+def at_work(said: RunState) -> bool:
+    """Whether a process works on a run of this state."""
+    if said.state not in AT_WORK:
+        return False
+    if said.host in ("", platform.node()):
+        return process_lives(said.pid)
+    with suppress(ValueError):
+        return (datetime.now(UTC) - datetime.fromisoformat(said.updated)).total_seconds() < SILENT_S
+    return False
 
 
 def process_lives(pid: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -26,12 +26,18 @@ class Job:
         name: the id of the request.
         work: what is to be done; its result is the answer.
         notify: sends a notification: method, params.
+        grace_s: how long the process waits, before it ends, for the job to come to an end that it can be resumed from.
     """
 
     def __init__(
-        self, name: Id, work: Callable[[Job], dict[str, Any]], notify: Callable[[str, dict[str, Any]], None]
+        self,
+        name: Id,
+        work: Callable[[Job], dict[str, Any]],
+        notify: Callable[[str, dict[str, Any]], None],
+        grace_s: float = 0.0,
     ) -> None:
-        self.name, self.work = name, work
+        self.name, self.work, self.grace_s = name, work, grace_s
+        self.ended = threading.Event()
         self._notify = notify
         self._cancelled = threading.Event()
         self._pace = Pace()
@@ -43,6 +49,10 @@ class Job:
     def cancel(self) -> None:
         """Asks the job to end at its next step; from any thread."""
         self._cancelled.set()
+
+    def unwanted(self) -> bool:
+        """Whether the job was asked to end."""
+        return self._cancelled.is_set()
 
     def check(self) -> None:
         """A place where the job may end.
@@ -60,6 +70,10 @@ class Job:
             Cancelled: if the job is no longer wanted.
         """
         self.check()
+        self.tell(progress)
+
+    def tell(self, progress: Progress) -> None:
+        """Tells how far the job is, whether or not it is still wanted."""
         now = time.monotonic()
         eta_s = self._pace.eta_s(progress, now)
         told_at, stage, told = self._told
@@ -84,6 +98,10 @@ class Job:
     def preview(self, file: Path, **values: Any) -> None:
         """Tells of a picture of the emerging result."""
         self._notify("preview", {"id": self.name, "file": str(file), **values})
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Tells numbers at a step of training."""
+        self._notify("metrics", {"id": self.name, "step": step, "values": dict(values)})
 
     def log(self, level: Literal["info", "warning", "error"], text: str) -> None:
         """Tells something that is neither progress nor the answer."""

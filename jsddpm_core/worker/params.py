@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from jsddpm_core.generation.request import Request, explain
 from jsddpm_core.strict import Strict
+from jsddpm_core.training.request import CaseEntry, Corrections, FineTuneRequest, explain_fine_tune
 from jsddpm_core.worker.protocol import INVALID_PARAMS, Id, ProtocolError
 
 
@@ -98,6 +99,78 @@ class ImportModelParams(Strict):
     out: AbsolutePath
 
 
+class SurveyParams(Strict):
+    """Of `survey`: one of both.
+
+    Attributes:
+        folder: of cases, BIDS-like or flat.
+        cases: examinations to be looked at, wherever they lie.
+    """
+
+    folder: AbsolutePath | None = None
+    cases: tuple[CaseEntry, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> SurveyParams:
+        if (self.folder is None) == (not self.cases):
+            raise ValueError("give either a folder or cases")
+        return self
+
+
+class GalleryParams(Strict):
+    """Of `gallery`.
+
+    Attributes:
+        cases: examinations.
+        out: the folder of the pictures, which must not be there yet.
+        corrections: as a run would make them.
+        start: bundle whose grid is shown; None for the configuration's.
+        config: a shipped configuration or a file.
+    """
+
+    cases: tuple[CaseEntry, ...] = Field(min_length=1)
+    out: AbsolutePath
+    corrections: Corrections = Corrections()
+    start: str | None = Field(None, min_length=1)
+    config: str = Field("fast", min_length=1)
+
+
+class SettingsParams(Strict):
+    """Of `settings`.
+
+    Attributes:
+        request: to fine-tune.
+    """
+
+    request: FineTuneRequest
+
+
+class ProbeParams(Strict):
+    """Of `probe`.
+
+    Attributes:
+        request: to fine-tune.
+        out: the run's folder, where there is one: prepared slices in it are counted.
+    """
+
+    request: FineTuneRequest
+    out: AbsolutePath | None = None
+
+
+class FineTuneParams(Strict):
+    """Of `fine_tune`.
+
+    Attributes:
+        request: to fine-tune.
+        out: the run's folder; it stays whatever happens, and holds no run yet unless `resume` is set.
+        resume: go on where the run in the folder ended.
+    """
+
+    request: FineTuneRequest
+    out: AbsolutePath
+    resume: bool = False
+
+
 AnyParams = TypeVar("AnyParams", bound=Strict)
 
 
@@ -110,5 +183,6 @@ def read_params(kind: type[AnyParams], given: dict[str, Any], about: Id | None) 
     try:
         return kind.model_validate(given)
     except ValidationError as error:
-        said = explain(error, kind.model_fields)
+        of_training = issubclass(kind, SurveyParams | GalleryParams | SettingsParams | ProbeParams | FineTuneParams)
+        said = (explain_fine_tune if of_training else explain)(error, kind.model_fields)
         raise ProtocolError(INVALID_PARAMS, said.message, said.remedy, about) from error

@@ -9,6 +9,7 @@ import traceback
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
+from types import FrameType
 from typing import Any, NoReturn
 
 from jsddpm_core.errors import JsddpmError
@@ -59,11 +60,16 @@ class Worker:
             self._run(self._next())
 
     def end(self, code: int) -> NoReturn:
-        """Ends the process now, from any thread, whatever the others compute; nothing half-written stays."""
+        """Ends the process, from any thread, whatever the others compute; nothing half-written stays.
+
+        A job that can be resumed is asked to end first, and waited for as long as it was promised.
+        """
         self._ending = True
         self._changed.acquire()  # for good: no further job begins
         try:
             if self._running is not None:
+                self._running.cancel()
+                self._running.ended.wait(self._running.grace_s)
                 self._running.abandon()
         finally:
             os._exit(code)
@@ -75,7 +81,11 @@ class Worker:
             threading.Thread(target=self._wait_for_signal, name="signals", daemon=True).start()
         else:
             for number in _ENDING_SIGNALS:
-                signal.signal(number, lambda received, _frame: self.end(128 + received))
+                signal.signal(number, self._end_beside)
+
+    def _end_beside(self, number: int, _frame: FrameType | None) -> None:
+        """Ends from a thread of its own: the main one may have a job to bring to an end."""
+        threading.Thread(target=self.end, args=(128 + number,), daemon=True).start()
 
     def _wait_for_signal(self) -> None:
         self.end(128 + signal.sigwait(_ENDING_SIGNALS))
@@ -130,7 +140,7 @@ class Worker:
         if call.id is None:
             raise ProtocolError(INVALID_MESSAGE, f"'{call.method}' came without an id", "send it as a request")
         params = read_params(method.params, call.params, call.id)
-        job = Job(call.id, lambda job: method.run(job, params), self._notify)
+        job = Job(call.id, lambda job: method.run(job, params), self._notify, method.grace_s)
         with self._changed:
             if self._find(job.name) is not None:
                 # Answered without the id, or it would look like the end of the job that bears it.
@@ -171,6 +181,8 @@ class Worker:
             answer = to_line(id=job.name, result=job.work(job))
         except Exception as error:
             answer = _failure(job.name, error)
+        finally:
+            job.ended.set()
         with self._changed:
             self._running = None
         self._send(answer)

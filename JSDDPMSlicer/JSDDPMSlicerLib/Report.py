@@ -1,0 +1,94 @@
+"""What a finished run measured of its model: held-out quality with intervals, and whether it copies its patients."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import qt
+from slicer.i18n import tr as _
+
+from .Controls import show
+from .Tables import fitHeight
+
+FILE = "report.json"
+ROWS_SHOWN = 10
+RATIO = "memorisation ratio"
+
+
+class Report:
+    """Wires the report part of the Runs step.
+
+    Args:
+        ui: of the panel.
+    """
+
+    def __init__(self, ui: Any) -> None:
+        self.ui = ui
+        table = ui.reportTable
+        table.setColumnCount(3)
+        table.setHorizontalHeaderLabels([_("Measure"), _("Synthetic (95 % interval)"), _("Real")])
+        table.verticalHeader().setVisible(False)
+        table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
+        table.setSelectionMode(qt.QAbstractItemView.NoSelection)
+        self._there = False
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Shows the report where there is one."""
+        show(self.ui.reportBox, self._there)
+
+    def show(self, run: Path | None) -> None:
+        """Shows the report of a run; nothing where it has none."""
+        told = _read(run / FILE) if run is not None else None
+        self._there = told is not None
+        self.refresh()
+        if told is None:
+            return
+        rows = told.get("rows", [])
+        self.ui.reportSummary.text = "\n".join([*_memorisation(rows), *told.get("notes", [])])
+        table = self.ui.reportTable
+        table.setRowCount(len(rows))
+        for number, row in enumerate(rows):
+            name = f"{row['group']}: {row['synthetic']['name']}" if row["group"] else row["synthetic"]["name"]
+            for column, text in enumerate((name, value(row["synthetic"]), value(row["real"]))):
+                item = qt.QTableWidgetItem(text)
+                target = row.get("target")
+                item.setToolTip(f"{name}. " + (_("Aimed at: {target}.").format(target=target) if target else ""))
+                table.setItem(number, column, item)
+        for column in (1, 2):
+            table.resizeColumnToContents(column)
+        fitHeight(table, ROWS_SHOWN)
+
+
+def value(measure: dict[str, Any] | None) -> str:
+    """A measure as people read it."""
+    if measure is None or measure.get("value") is None or not math.isfinite(measure["value"]):
+        return ""
+    said = f"{measure['value']:.3g}"
+    unit, interval = measure.get("unit", "1"), measure.get("interval_95")
+    said += "" if unit == "1" else f" {unit}"
+    return said if interval is None else f"{said} ({interval[0]:.3g} to {interval[1]:.3g})"
+
+
+def _memorisation(rows: list[dict[str, Any]]) -> list[str]:
+    """One sentence for each pathology of which it is known."""
+    return [
+        _(
+            "Does it copy its patients? {group}: its images lie {ratio} times as far from the nearest slice that it "
+            "learned from as other people's real slices do; well below 1 would mean copying."
+        ).format(group=row["group"], ratio=value(row["synthetic"]))
+        for row in rows
+        if row["synthetic"]["name"] == RATIO and value(row["synthetic"])
+    ]
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return told if isinstance(told, dict) else None
