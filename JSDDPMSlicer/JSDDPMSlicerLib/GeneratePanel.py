@@ -220,7 +220,7 @@ class GeneratePanel:
         if speed is None:
             return _("{work}. How long that takes here has not been measured yet.").format(work=work)
         number = Estimates.evaluations(steps, slices, self.parameters.guidance)
-        told = _("About {time} here for {work}, {most} at most where images are drawn again; {memory} of memory.")
+        told = _("About {time} for {work}, at most {most} with redraws; {memory}.")
         return told.format(
             time=Estimates.duration(number * speed.seconds), work=work,
             most=Estimates.duration(drawsAtMost() * number * speed.seconds),
