@@ -14,9 +14,13 @@ def resultsFolder() -> Path:
     """The folder of all runs; it need not be there yet."""
     chosen = slicer.util.settingsValue(SETTING, "", converter=str)
     if chosen:
-        return Path(chosen)
+        return Path(chosen).absolute()
     home = Path(slicer.app.temporaryPath) if slicer.app.testingEnabled() else Path.home() / "Documents"
     return home / "JSDDPMSlicer" / "Results"
+
+
+def setResultsFolder(path: str) -> None:
+    slicer.app.userSettings().setValue(SETTING, path)
 
 
 def newRunFolder(pathology: str) -> Path:
