@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import slicer
+from slicer.i18n import tr as _
 
 from .Core import coreFolder, makeImportable, missingLightPackages
 from .Jobs import removePath
@@ -92,7 +93,8 @@ def importTarget(source: Path) -> Path:
     name = source.stem if source.suffix == ".zip" else source.name
     target = modelsFolder() / name.replace(" ", "-")
     if target.exists():
-        raise ValueError(f"{target} is there already: delete that model first or rename {source.name}")
+        told = _("{target} is there already: delete that model first or rename {source}.")
+        raise ValueError(told.format(target=target, source=source.name))
     return target
 
 
@@ -111,5 +113,6 @@ def deleteModel(model: Model) -> None:
         OSError: if it cannot be removed.
     """
     if model.shipped or model.folder.parent != modelsFolder():
-        raise ValueError(f"{model.name} came with the extension: uninstall the extension to remove it")
+        told = _("{name} came with the extension: uninstall the extension to remove it.")
+        raise ValueError(told.format(name=model.name))
     removePath(model.folder)

@@ -14,7 +14,7 @@ from .Core import missingLightPackages
 from .Export import askAndSave
 from .GenerateRun import Asked, GenerateRun
 from .Jobs import Job, JobState, removePath
-from .Parameters import problems, requestOf, sliceCount
+from .Parameters import drawsAtMost, problems, requestOf, sliceCount
 from .Reference import Reference
 from .Scene import Result
 from .Worker import Worker
@@ -220,9 +220,12 @@ class GeneratePanel:
         if speed is None:
             return _("{work}. How long that takes here has not been measured yet.").format(work=work)
         number = Estimates.evaluations(steps, slices, self.parameters.guidance)
-        return _("About {time} here for {work}, with {memory} of memory.").format(
-            time=Estimates.duration(number * speed.seconds), work=work, memory=Estimates.size(speed.memoryBytes)
-        )
+        told = _("About {time} for {work}, at most {most} with redraws; {memory}.")
+        return told.format(
+            time=Estimates.duration(number * speed.seconds), work=work,
+            most=Estimates.duration(drawsAtMost() * number * speed.seconds),
+            memory=Estimates.size(speed.memoryBytes),
+        )  # fmt: skip
 
     # ------------------------------------------------------------ what is enabled, and why not
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import qt
 import slicer
+from slicer.i18n import tr as _
 
 from .Core import memoryBytes
 
@@ -49,8 +50,8 @@ class Package:
     def status(self) -> str:
         """In words."""
         if self.found is None:
-            return "missing"
-        return "present" if self.serves else f"too old, needs {self.least}"
+            return _("missing")
+        return _("present") if self.serves else _("too old, needs {least}").format(least=self.least)
 
 
 def _release(version: str) -> tuple[int, ...]:
@@ -87,10 +88,12 @@ def missing() -> list[Package]:
 def howToInstall() -> str:
     """What `install` would do, in one sentence for the question before it."""
     names = [package.name for package in missing()]
-    torch = "PyTorch by the PyTorch extension" if "torch" in names else ""
-    rest = [name for name in names if name != "torch"]
-    others = f"{', '.join(rest)} by pip" if rest else ""
-    return " and ".join(part for part in (torch, others) if part)
+    rest = ", ".join(name for name in names if name != "torch")
+    if "torch" not in names:
+        return _("{names} by pip").format(names=rest)
+    if not rest:
+        return _("PyTorch by the PyTorch extension")
+    return _("PyTorch by the PyTorch extension and {names} by pip").format(names=rest)
 
 
 def install() -> None:
@@ -106,16 +109,17 @@ def install() -> None:
         if names - {"torch"}:
             _installOthers(names)
     except subprocess.CalledProcessError as error:
-        raise RuntimeError(
-            f"pip could not install {', '.join(sorted(names))}: the Python console shows why; "
-            "check the network connection and try again"
-        ) from error
+        told = _(
+            "pip could not install {names}: the Python console shows why; check the network connection and try again."
+        )
+        raise RuntimeError(told.format(names=", ".join(sorted(names)))) from error
     left = missing()
     if left:
-        raise RuntimeError(
-            f"{', '.join(package.name for package in left)} could not be installed: "
-            "check the network connection, or install them by hand with slicer.util.pip_install"
+        told = _(
+            "{names} could not be installed: check the network connection, "
+            "or install them by hand with slicer.util.pip_install."
         )
+        raise RuntimeError(told.format(names=", ".join(package.name for package in left)))
 
 
 def _installTorch() -> None:
@@ -123,7 +127,7 @@ def _installTorch() -> None:
         import PyTorchUtils
     except ModuleNotFoundError as error:
         raise RuntimeError(
-            "the PyTorch extension is missing: install it with the Extensions Manager and start Slicer again"
+            _("The PyTorch extension is missing: install it with the Extensions Manager and start Slicer again.")
         ) from error
     PyTorchUtils.PyTorchUtilsLogic().installTorch(
         askConfirmation=False, torchVersionRequirement=TORCH.removeprefix("torch")
@@ -223,6 +227,11 @@ def diagnostics(workerLog: list[str], gpus: list[str]) -> str:
     return withoutPaths("\n".join(lines))
 
 
+_NAMES = re.compile(
+    r"(?:file:\S+|[^\s\"'=(]*(?:\.nii(?:\.gz)?|\.nrrd|\.nhdr|\.mha|\.mhd|\.dcm|\.mrb)\b|\S*\^\S*)", re.I
+)
+"""Addresses of files, names of images, and patients' names as DICOM writes them."""
+
 _START = r"(?:[A-Za-z]:[\\/]|[\\/]{1,2}(?=[^\s\\/]))"
 _QUOTED = re.compile(rf"""(?P<quote>["'])(?P<path>{_START}[^"']*)(?P=quote)""")
 _BARE = re.compile(rf"(?<![\w.:/\\\"']){_START}.*")
@@ -240,4 +249,4 @@ def withoutPaths(text: str) -> str:
         return f'".../{last}"' if last.endswith((".py", ".safetensors")) else '"(path)"'
 
     lines = (_BARE.sub("(path)", _QUOTED.sub(shorten, line)) for line in text.splitlines())
-    return "\n".join(lines)
+    return "\n".join(_NAMES.sub("(name)", line) for line in lines)

@@ -109,3 +109,10 @@ def sliceCount(parameters: GenerateParameters, manifest: object) -> int:
         return len(parse_request(requestOf(parameters, "model")).slices(manifest))
     except RequestError:
         return 0
+
+
+def drawsAtMost() -> int:
+    """How often an image is drawn that does not show what was asked for."""
+    from jsddpm_core.generation.request import RequestBase
+
+    return RequestBase.model_fields["attempts"].default

@@ -18,7 +18,7 @@ def resultsFolder() -> Path:
     """The folder of all runs; it need not be there yet."""
     chosen = slicer.util.settingsValue(SETTING, "", converter=str)
     if chosen:
-        return Path(chosen)
+        return Path(chosen).absolute()
     home = Path(slicer.app.temporaryPath) if slicer.app.testingEnabled() else Path.home() / "Documents"
     return home / "JSDDPMSlicer" / "Results"
 
@@ -77,6 +77,10 @@ def _newFolder(root: Path, what: str, names: Iterable[str]) -> Path:
             continue
         return root / name
     raise OSError(f"{root} is full of folders named {what}")
+
+
+def setResultsFolder(path: str) -> None:
+    slicer.app.userSettings().setValue(SETTING, path)
 
 
 def newRunFolder(pathology: str) -> Path:

@@ -10,8 +10,9 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from . import Bundles, Estimates, Installation, Interpreter
+from . import Bundles, Estimates, Installation, Interpreter, Runs
 from .Core import memoryBytes, missingLightPackages
+from .Jobs import Job, JobState
 from .ModelJobs import ModelJobs
 from .Tables import chosenFile, fill, prepare
 from .Worker import Worker
@@ -46,6 +47,8 @@ class SetupPanel:
         ui.installButton.connect("clicked(bool)", self.onInstall)
         ui.interpreterButton.connect("clicked(bool)", self.onChooseInterpreter)
         ui.ownInterpreterButton.connect("clicked(bool)", self.onOwnInterpreter)
+        ui.resultsButton.connect("clicked(bool)", self.onChooseResults)
+        ui.openResultsButton.connect("clicked(bool)", self.onOpenResults)
         ui.importFileButton.connect("clicked(bool)", self.onImportFile)
         ui.importFolderButton.connect("clicked(bool)", self.onImportFolder)
         ui.checkButton.connect("clicked(bool)", self.onCheck)
@@ -73,7 +76,7 @@ class SetupPanel:
     def refresh(self) -> None:
         """Looks at everything anew."""
         found = Installation.packages()
-        rows = [(package.name, package.found or "", _(package.status)) for package in found]
+        rows = [(package.name, package.found or "", package.status) for package in found]
         fill(self.ui.packagesTable, rows)
         lacking = [package.name for package in found if not package.serves]
         foreign = Interpreter.currentInterpreter().foreign
@@ -97,6 +100,10 @@ class SetupPanel:
         self.ui.interpreterLabel.text = interpreter.path.name if interpreter.foreign else _("Slicer's own")
         self.ui.interpreterLabel.toolTip = str(interpreter.path)
         self.ui.ownInterpreterButton.enabled = interpreter.foreign
+        self.ui.ownInterpreterButton.toolTip = (
+            _("Compute with Slicer's own Python again.") if interpreter.foreign else _("It computes already.")
+        )
+        self.ui.resultsStatus.text = str(Runs.resultsFolder())
         self.refreshWorker()
         self._refreshModels()
         self.ui.diagnosticsText.plainText = Installation.diagnostics(self._log(), self.gpus)
@@ -191,6 +198,36 @@ class SetupPanel:
         self.worker.stop()
         self.refresh()
         self._onChanged()
+        self.worker.submit(Job("describe", {}, onChanged=self._onDescribed))
+
+    def _onDescribed(self, job: Job) -> None:
+        """Says at once whether the chosen Python serves."""
+        if job.state is JobState.FAILED:
+            self.ui.interpreterStatus.text = job.error.message
+        elif job.state is JobState.SUCCEEDED:
+            wanted = ("torch", "monai", "pydantic", "safetensors", "nibabel", "SimpleITK")
+            lacking = [name for name in wanted if name not in job.result["packages"]]
+            told = (
+                _("Python {version} lacks {names}: install them there.") if lacking else _("Python {version} serves.")
+            )
+            self.ui.interpreterStatus.text = told.format(version=job.result["python"], names=", ".join(lacking))
+
+    def onChooseResults(self) -> None:
+        path = qt.QFileDialog.getExistingDirectory(self.widget, _("Results folder"), str(Runs.resultsFolder()))
+        if path:
+            Runs.setResultsFolder(path)
+            self.refresh()
+
+    def onOpenResults(self) -> None:
+        """Shows the folder of all runs, which is made where it is not there yet."""
+        folder = Runs.resultsFolder()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            told = _("The results folder {folder} cannot be made ({reason}): choose another.")
+            self.ui.resultsStatus.text = told.format(folder=folder, reason=error.strerror or error)
+            return
+        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(folder)))
 
     def onImportFile(self) -> None:
         path = chosenFile(qt.QFileDialog.getOpenFileName(self.widget, _("Import a model"), "", _("Zip files (*.zip)")))
@@ -221,6 +258,11 @@ class SetupPanel:
     def onDelete(self) -> None:
         model = self.chosen
         if model is None:
+            return
+        if self.worker.uses(model.folder):
+            self.say(
+                _("{name} is drawing: wait for the run or cancel it, then delete the model.").format(name=model.name)
+            )
             return
         question = _("Delete the model {name} from the disk?").format(name=model.name)
         if not slicer.util.confirmYesNoDisplay(question, windowTitle=_("Delete model")):

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import qt
+from slicer.i18n import tr as _
 
 from .Core import coreFolder
 from .Interpreter import Interpreter
@@ -24,6 +25,9 @@ from .Jobs import Job, JobError, JobState
 
 FAREWELL_MS = 1000
 """How long the process may take to end once its standard input is closed, unless the worker is told otherwise."""
+
+START_PATIENCE_MS = 120_000
+"""How long a new process may take to introduce itself."""
 
 CANCELLED = -32800
 LINES_KEPT = 400
@@ -49,6 +53,7 @@ class Worker:
         self._onStateChanged = onStateChanged
         self._process: qt.QProcess | None = None
         self._pid: int | None = None
+        self._mute: qt.QProcess | None = None
         self._unread = b""
         self._jobs: dict[int, Job] = {}
         self._number = 0
@@ -82,6 +87,10 @@ class Worker:
         self._number += 1
         self._jobs[self._number] = job
         self._send({"jsonrpc": "2.0", "id": self._number, "method": job.method, "params": job.params})
+
+    def uses(self, path: Path) -> bool:
+        """Whether a job that has not ended names a file or folder."""
+        return any(not job.ended and json.dumps(str(path)) in json.dumps(job.params) for job in self._jobs.values())
 
     def cancel(self, job: Job) -> None:
         """Asks a job to end; if it has not after a while, its process is ended with it."""
@@ -137,6 +146,7 @@ class Worker:
         introduction.handedOverAgain = True  # every process is asked anew
         introduction.enter(JobState.STARTING)
         self._send({"jsonrpc": "2.0", "id": self._number, "method": "describe", "params": {}})
+        self._later(START_PATIENCE_MS, lambda: self._expectAnswer(process))
         self._tell()
         return True
 
@@ -173,14 +183,34 @@ class Worker:
 
     def _notStarted(self) -> JobError:
         path = self._interpreter().path
-        return JobError(f"the computing process could not be started with {path}: choose another Python in Setup.")
+        told = _("The computing process could not be started with {path}: choose another Python in Setup.")
+        return JobError(told.format(path=path))
 
     def _onFinished(self, code: int, status: Any) -> None:
         self._onOutput()
-        crashed = status == qt.QProcess.CrashExit
-        how = "was ended from outside or ran out of memory" if crashed else f"ended with exit code {code}"
-        died = JobError(f"the computing process {how}: start again; its last words stand in Setup, Diagnostics.")
-        self._ended(died, secondChance=True)
+        mute = self._process is not None and self._process is self._mute
+        if mute:
+            told = _("The Python {path} does not answer as the computing process should: choose another in Setup.")
+        elif self._pid is None and status != qt.QProcess.CrashExit:
+            told = _(
+                "The Python {path} cannot compute (exit code {code}): Setup says what it lacks, or choose another."
+            )
+        elif status == qt.QProcess.CrashExit:
+            told = _(
+                "The computing process was ended from outside or ran out of memory: start again; "
+                "its last words stand in Setup, Diagnostics."
+            )
+        else:
+            told = _(
+                "The computing process ended with exit code {code}: start again; "
+                "its last words stand in Setup, Diagnostics."
+            )
+        self._ended(JobError(told.format(path=self._interpreter().path, code=code)), secondChance=not mute)
+
+    def _expectAnswer(self, process: qt.QProcess) -> None:
+        if self._process is process and self._pid is None:
+            self._mute = process
+            self._kill()
 
     def _ended(self, error: JobError | None = None, secondChance: bool = False) -> None:
         process, self._process, self._pid = self._process, None, None
@@ -238,8 +268,10 @@ class Worker:
             except ValueError:
                 self.log.append(f"not a message: {line[:200]!r}")
                 continue
-            if isinstance(message, dict):
+            if _isMessage(message):
                 self._onMessage(message)
+            else:
+                self.log.append(f"not a message of ours: {line[:200]!r}")
 
     def _onMessage(self, message: dict[str, Any]) -> None:
         if "method" in message:
@@ -278,6 +310,18 @@ class Worker:
                 logging.warning(f"JSDDPMSlicer: the worker said '{method}', which nobody expects")
             return
         listener(params)
+
+
+def _isMessage(message: Any) -> bool:
+    """Whether the parts that are read are of the kinds that they should be."""
+    return (
+        isinstance(message, dict)
+        and isinstance(message.get("id"), int | str | None)
+        and isinstance(message.get("params", {}), dict)
+        and isinstance(message.get("params", {}).get("id"), int | str | None)
+        and isinstance(message.get("error", {}), dict)
+        and isinstance(message.get("error", {}).get("data"), dict | None)
+    )
 
 
 def partialOf(out: Path) -> Path:

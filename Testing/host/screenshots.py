@@ -10,6 +10,9 @@ import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +32,48 @@ FINE_TUNING_SETTINGS = {
 """A run of minutes on a laptop's processor."""
 
 
+VOLATILE = {
+    "estimateLabel", "statusLabel", "progressBar", "resultLabel", "packagesTable", "gpuLabel", "memoryLabel",
+    "interpreterLabel", "workerLabel",
+}  # fmt: skip
+"""Widgets that show times, versions or numbers of this machine."""
+
+Rectangle = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The main window as it is drawn.
+
+    Attributes:
+        name: of the file, without its ending.
+        image: the window.
+        views: x, y, width and height of the slice views.
+        volatile: the same of what is in `VOLATILE` and on the screen.
+    """
+
+    name: str
+    image: Any
+    views: tuple[Rectangle, ...]
+    volatile: tuple[Rectangle, ...]
+
+    def save(self, folder: Path) -> None:
+        path = folder / f"{self.name}.png"
+        if not self.image.save(str(path)):
+            raise OSError(f"{path} could not be written")
+        print(path)
+
+
 class Photographer:
-    """Draws the main window into files.
+    """Draws the main window.
 
     Args:
         window: the main window.
-        folder: where the pictures go.
+        onPicture: given each picture.
     """
 
-    def __init__(self, window: Any, folder: Path) -> None:
-        self.window, self.folder = window, folder
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, window: Any, onPicture: Callable[[Picture], None]) -> None:
+        self.window, self.onPicture = window, onPicture
 
     def draw(self, name: str) -> None:
         """One picture, once everything has been drawn on the screen."""
@@ -47,10 +81,42 @@ class Photographer:
 
         for _ in range(20):
             slicer.app.processEvents()
-        path = self.folder / f"{name}.png"
-        if not self.window.grab().save(str(path)):
-            raise OSError(f"{path} could not be written")
-        print(path)
+        layout = slicer.app.layoutManager()
+        views = [layout.sliceWidget(view).sliceView() for view in layout.sliceViewNames()]
+        changing = [widget for name in sorted(VOLATILE) for widget in slicer.util.findChildren(self.window, name)]
+        self.onPicture(Picture(name, self.window.grab(), self._rectangles(views), self._rectangles(changing)))
+
+    def _rectangles(self, widgets: Iterable[Any]) -> tuple[Rectangle, ...]:
+        import qt
+
+        found = []
+        for widget in widgets:
+            if widget.visible:
+                corner = widget.mapTo(self.window, qt.QPoint(0, 0))
+                found.append((corner.x(), corner.y(), widget.width, widget.height))
+        return tuple(found)
+
+
+@contextmanager
+def studio() -> Iterator[tuple[Any, Any]]:
+    """The module in a main window: the window and the module's widget."""
+    import slicer
+    from slicerhost import application, mainwindow
+
+    loaded = application.load_module(str(MODULE))
+    with tempfile.TemporaryDirectory() as results:
+        for name in ("Results", "Models"):
+            slicer.app.userSettings().setValue(f"JSDDPMSlicer/{name}Folder", f"{results}/{name}")
+        window = mainwindow.openMainWindow([loaded])
+        window.resize(*SIZE)
+        window.show()
+        try:
+            yield window, loaded.widgetRepresentation().self()
+        finally:
+            application.unload_module("JSDDPMSlicer")
+            window.close()
+            for name in ("Results", "Models"):
+                slicer.app.userSettings().remove(f"JSDDPMSlicer/{name}Folder")
 
 
 def generated(panel: Any, seed: int, **wishes: Any) -> Any:
@@ -182,27 +248,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--cases", type=Path, default=data / "ms-volumes", help="real cases for the Fine-tune panel")
     parser.add_argument("--only", choices=("generate", "fine-tune"), help="draw only these")
     options = parser.parse_args(arguments)
+    options.out.mkdir(parents=True, exist_ok=True)
     app = slicerhost.start()
-    from slicerhost import application, mainwindow
-
-    loaded = application.load_module(str(MODULE))
-    with tempfile.TemporaryDirectory() as results:
-        app.userSettings().setValue("JSDDPMSlicer/ResultsFolder", f"{results}/Results")
-        app.userSettings().setValue("JSDDPMSlicer/ModelsFolder", f"{results}/Models")
-        window = mainwindow.openMainWindow([loaded])
-        window.resize(*SIZE)
-        window.show()
-        try:
-            photographer, widget = Photographer(window, options.out), loaded.widgetRepresentation().self()
-            if options.only != "fine-tune":
-                take(photographer, widget)
-            if options.only != "generate" and options.cases.is_dir():
-                take_fine_tuning(photographer, widget, options.cases)
-            elif options.only != "generate":
-                print(f"{options.cases} is not there: the Fine-tune panel is not drawn")
-        finally:
-            application.unload_module("JSDDPMSlicer")
-            window.close()
+    with studio() as (window, module):
+        photographer = Photographer(window, lambda picture: picture.save(options.out))
+        if options.only != "fine-tune":
+            take(photographer, module)
+        if options.only != "generate" and options.cases.is_dir():
+            take_fine_tuning(photographer, module, options.cases)
+        elif options.only != "generate":
+            print(f"{options.cases} is not there: the Fine-tune panel is not drawn")
     return 1 if app.slotErrors else 0
 
 

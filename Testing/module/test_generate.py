@@ -302,6 +302,8 @@ def test_dicom_is_refused_with_the_reason(panel: Any, tmp_path: Path) -> None:
 def test_the_time_is_known_before_the_start(panel: Any) -> None:
     assert panel.ui.estimateLabel.text.startswith("About ")
     assert "for 1 slice of 3 steps" in panel.ui.estimateLabel.text
+    assert "at most" in panel.ui.estimateLabel.text
+    assert "with redraws" in panel.ui.estimateLabel.text
     panel.parameters.guidance = 2.0
     panel.parameters.samples = 4
     assert "4 slices of 3 steps" in panel.ui.estimateLabel.text

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import qt
 import slicer
 from fixtures import until
 from JSDDPMSlicerLib import Bundles, Estimates, Installation, Interpreter
@@ -205,6 +206,8 @@ def test_diagnostics_name_versions_and_no_folder(module: Any) -> None:
         (r"on \\server\share\Jane Doe\x.dcm", "on (path)"),
         ("cannot open 'D:/Jane Doe/x.nrrd': no", 'cannot open "(path)": no'),
         ("(/data/jane/x.py)", "((path)"),
+        ("DOE_JOHN_1970.nii.gz of patient Doe^John", "(name) of patient (name)"),
+        ("scans/doe.nii, file:///home/doe/x.nii and doe.DCM", "(name), (name) and (name)"),
     ],
 )
 def test_a_path_is_cut_where_it_begins(line: str, said: str) -> None:
@@ -231,6 +234,82 @@ def test_a_python_that_is_not_there_is_said(module: Any, settings: Any) -> None:
     assert until(lambda: job.ended, 10)
     assert job.state is JobState.FAILED
     assert "could not be started with /nowhere/python: choose another Python in Setup" in job.error.message
+
+
+def python_that(tmp_path: Path, script: str) -> str:
+    path = tmp_path / "python"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_a_python_that_cannot_compute_is_said_where_it_is_chosen(module: Any, settings: Any, tmp_path: Path) -> None:
+    status = module.settings.ui.interpreterStatus
+    module.settings._useInterpreter(python_that(tmp_path, "exit 3"))
+    assert until(lambda: status.text, 20)
+    assert "cannot compute (exit code 3)" in status.text
+    module.settings.ui.ownInterpreterButton.click()
+    assert until(lambda: "serves" in status.text, 20), status.text
+
+
+def test_a_python_that_says_nothing_is_not_waited_for_for_ever(
+    module: Any, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from JSDDPMSlicerLib import Worker
+
+    monkeypatch.setattr(Worker, "START_PATIENCE_MS", 500)
+    module.settings._useInterpreter(python_that(tmp_path, "echo hello; exec sleep 60"))
+    status = module.settings.ui.interpreterStatus
+    assert until(lambda: "does not answer" in status.text, 20), status.text
+    assert not module.worker.running
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{"id": [1]}', '{"method": "progress", "params": [1]}', '{"id": 1, "error": 3}', '{"params": {"id": {}}}', "7"],
+)
+def test_a_message_of_another_kind_is_noted_and_passed_over(module: Any, line: str) -> None:
+    from JSDDPMSlicerLib.Jobs import Job
+
+    job = Job("describe", {})
+    module.worker.submit(job)
+    module.worker._unread = line.encode() + b"\n" + module.worker._unread
+    assert until(lambda: job.ended, 20)
+    assert job.result["pid"]
+    assert any("not a message of ours" in text for text in module.worker.log)
+
+
+def test_the_results_folder_is_shown_and_can_be_changed(
+    module: Any, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from JSDDPMSlicerLib import Runs
+
+    ui = module.settings.ui
+    assert ui.resultsStatus.text == str(tmp_path / "results")
+    monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "elsewhere"))
+    ui.resultsButton.click()
+    assert ui.resultsStatus.text == str(tmp_path / "elsewhere")
+    assert Runs.newRunFolder("ms").parent == tmp_path / "elsewhere"
+    settings.setValue("JSDDPMSlicer/ResultsFolder", "/proc/x")
+    ui.openResultsButton.click()
+    assert "The results folder /proc/x cannot be made" in ui.resultsStatus.text
+
+
+def test_a_model_that_is_drawing_is_not_deleted(
+    module: Any, panel: Any, small_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slicer.util, "confirmYesNoDisplay", lambda *_, **__: True)
+    panel.parameters.steps = 1000
+    panel.ui.applyButton.click()
+    module.settings.refresh()
+    table = module.settings.ui.modelsTable
+    row = next(row for row in range(table.rowCount) if table.item(row, 0).text() == "small")
+    table.setCurrentCell(row, 0)
+    module.settings.ui.deleteButton.click()
+    assert "small is drawing" in module.settings.ui.modelsStatus.text
+    assert (small_models / "small").is_dir()
+    panel.run.cancel()
+    assert until(lambda: not panel.busy, 20)
 
 
 def test_speeds_are_remembered_and_a_damaged_memory_is_none(settings: Any) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace, TracebackType
 from typing import Any
 
+import matplotlib
 import qt
 import slicer
 import slicer.util
@@ -54,6 +55,7 @@ class qSlicerApplication(qt.QApplication):
             Path(path).mkdir()
         self.setApplicationName("Slicer")
         self.setOrganizationName("slicerhost")
+        self.setFont(_sameEverywhere())
         self.setApplicationVersion(".".join(map(str, VERSION)) + "-host")
         # Never the settings of whoever runs this.
         QtCore.QSettings.setDefaultFormat(QtCore.QSettings.Format.IniFormat)
@@ -153,6 +155,13 @@ class qSlicerApplication(qt.QApplication):
     arch = declared(str, lambda self: {"x86_64": "amd64", "AMD64": "amd64"}.get(platform.machine(), platform.machine()))
     platform = declared(str, lambda self: f"{self.os}-{self.arch}")
     isInstalled = declared(bool, lambda self: True)
+
+
+def _sameEverywhere() -> Any:
+    """DejaVu Sans, which comes with matplotlib and so with VTK: texts take the same room on every machine."""
+    file = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    number = qt.QFontDatabase.addApplicationFont(str(file))
+    return qt.QFont(qt.QFontDatabase.applicationFontFamilies(number)[0], 9)
 
 
 def create(testing: bool) -> qSlicerApplication:
