@@ -42,6 +42,7 @@ class FineTunePanel:
         self._refreshing = False
         self._closed = False
         self._said = ""
+        self._stage = ""
         self.view = TrainingView()
         self.run = FineTuneRun(
             self.worker, self.refresh, self._onProgress, self.view.curves.add, self.view.addSamples, self._onEnded
@@ -177,6 +178,7 @@ class FineTunePanel:
             self.run.stop()
 
     def _begin(self, request: dict[str, Any], folder: Path, resume: bool) -> None:
+        self._stage = ""
         self._say("")
         self.runs.say("")
         self.view.setRun(folder, request["title"])
@@ -186,6 +188,10 @@ class FineTunePanel:
         self.run.start(request, folder, resume)
 
     def _onProgress(self, said: str, share: float) -> None:
+        if self.run.stage != self._stage:  # by now its folder says so too
+            self._stage = self.run.stage
+            self.runs.reload()
+            self.runs.choose(self.run.folder)
         self.runs.showProgress(said, share)
 
     def _onEnded(self, folder: Path, answer: dict[str, Any] | None) -> None:

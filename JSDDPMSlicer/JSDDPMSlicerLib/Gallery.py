@@ -215,6 +215,6 @@ def _stepsInWords(steps: list[str]) -> str:
     how, *others = steps
     ways = {
         "header": _("placed as its header says"), "rigid": _("turned and shifted onto the template"),
-        "affine": _("turned, shifted, stretched and sheared onto the template"),
+        "rigid+affine": _("turned, shifted, stretched and sheared onto the template"),
     }  # fmt: skip
     return ", ".join([ways.get(how, how), *others])

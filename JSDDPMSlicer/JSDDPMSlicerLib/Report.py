@@ -16,6 +16,7 @@ from .Tables import fitHeight
 FILE = "report.json"
 ROWS_SHOWN = 10
 RATIO = "memorisation ratio"
+TOGETHER = "all requests"
 
 
 class Report:
@@ -49,7 +50,8 @@ class Report:
         if told is None:
             return
         rows = told.get("rows", [])
-        self.ui.reportSummary.text = "\n".join([*_memorisation(rows), *told.get("notes", [])])
+        self.ui.reportSummary.text = _memorisation(rows)
+        self.ui.reportNotes.plainText = "\n".join(told.get("notes", []))
         table = self.ui.reportTable
         table.setRowCount(len(rows))
         for number, row in enumerate(rows):
@@ -74,16 +76,16 @@ def value(measure: dict[str, Any] | None) -> str:
     return said if interval is None else f"{said} ({interval[0]:.3g} to {interval[1]:.3g})"
 
 
-def _memorisation(rows: list[dict[str, Any]]) -> list[str]:
-    """One sentence for each pathology of which it is known."""
-    return [
-        _(
-            "Does it copy its patients? {group}: its images lie {ratio} times as far from the nearest slice that it "
-            "learned from as other people's real slices do; well below 1 would mean copying."
-        ).format(group=row["group"], ratio=value(row["synthetic"]))
-        for row in rows
-        if row["synthetic"]["name"] == RATIO and value(row["synthetic"])
-    ]
+def _memorisation(rows: list[dict[str, Any]]) -> str:
+    """One sentence on whether the model copies; of all draws where they were measured together."""
+    found = [row for row in rows if row["synthetic"]["name"] == RATIO and value(row["synthetic"])]
+    if not found:
+        return _("Whether it copies its patients could not be measured: too few real slices are at hand.")
+    chosen = next((row for row in found if row["group"] == TOGETHER), found[0])
+    return _(
+        "Does it copy its patients? Its images lie {ratio} times as far from the nearest slice that it learned from as "
+        "other people's real slices do; well below 1 would mean copying."
+    ).format(ratio=value(chosen["synthetic"]))
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -96,6 +96,7 @@ class RunsStep:
             self.choose(before.folder)
         elif self.summaries:
             self.ui.runsTable.setCurrentCell(0, 0)
+        self.report.show(None if self.chosen is None else self.chosen.folder)
         self._refreshChosen()
 
     def removeForgotten(self) -> None:

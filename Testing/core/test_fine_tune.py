@@ -12,9 +12,11 @@ from fine_tune_fixtures import SETTINGS, STEPS, a_request, assert_same_weights, 
 
 from jsddpm_core.bundle import check_bundle, read_bundle
 from jsddpm_core.data.slices import SliceCache
-from jsddpm_core.errors import CacheError, TrainingError
+from jsddpm_core.errors import CacheError, OutputError, TrainingError
+from jsddpm_core.files import output_error
 from jsddpm_core.progress import Progress
 from jsddpm_core.training import fine_tune as module
+from jsddpm_core.training import runs
 from jsddpm_core.training.events import Event, Message, Metrics
 from jsddpm_core.training.fine_tune import FineTuneResult, fine_tune
 from jsddpm_core.training.request import FineTuneRequest, parse_fine_tune_request
@@ -259,3 +261,17 @@ def test_a_start_model_is_taught_further(
     for until in (at("replaying", 1), at("training", 2), trained):
         run(request, parted, Told(until), resume=parted.exists())
     assert_same_weights(whole, parted)
+
+
+def test_a_failure_is_noted_even_where_the_disk_has_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_state(tmp_path, "training", step=3, steps=12, title="t")
+
+    def full(path: Path, _content: bytes) -> None:
+        raise output_error(path, OSError(28, "No space left on device")) from OSError(28, "No space left on device")
+
+    monkeypatch.setattr(runs, "write_file", full)
+    with pytest.raises(OutputError, match="No space left"):
+        write_state(tmp_path, "training", step=4, steps=12, title="t")
+    write_state(tmp_path, "failed", step=4, steps=12, reason="the disk is full.", title="t")
+    summary = read_run(tmp_path)
+    assert summary is not None and (summary.state, summary.reason, summary.step) == ("failed", "the disk is full.", 4)

@@ -268,3 +268,40 @@ def be_killed_in(out: Path, resume: bool, stage: str, request_of: Path, tell: Co
             threading.Event().wait()
 
     fine_tune(read_run_request(request_of), out, resume=resume, on_event=wait)
+
+
+def run_on_a_full_disk(out: Path, request_of: Path, tell: Connection) -> None:
+    """Runs in a process of its own, which can write no file as large as a checkpoint."""
+    import resource
+
+    def fill(event: Event) -> None:
+        if isinstance(event, Progress) and event.stage == "training" and event.done == 7:
+            size = (out / "checkpoints" / "last.ckpt").stat().st_size
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, size // 2))
+
+    try:
+        fine_tune(read_run_request(request_of), out, resume=True, on_event=fill)
+    except Exception as error:
+        tell.send(str(error))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the size of files is limited on Linux only")
+def test_a_full_disk_is_noted_and_the_run_goes_on_later(
+    spawner: Any, prepared: Path, uninterrupted: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(prepared, out)
+    here, there = spawner.Pipe(duplex=False)
+    process = spawner.Process(target=run_on_a_full_disk, args=(out, uninterrupted, there))
+    process.start()
+    there.close()
+    assert here.poll(PATIENCE_S)
+    said = here.recv()
+    process.join()
+    assert "could not be written (File too large): free disk space and resume; the last complete checkpoint" in said
+    summary = read_run(out)
+    assert summary is not None and (summary.state, summary.reason) == ("failed", said)
+    assert summary.resumable
+    assert not [path for path in out.rglob("*") if path.name.endswith(".partial")]
+    until_trained(read_run_request(uninterrupted), out, resume=True)
+    assert_same_weights(uninterrupted, out)

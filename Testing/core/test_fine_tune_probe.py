@@ -12,19 +12,10 @@ from fine_tune_fixtures import a_request
 from jsddpm_core.config import GridConfig
 from jsddpm_core.data.volumes import read_volume
 from jsddpm_core.errors import DeviceMemoryError
+from jsddpm_core.training.estimate import Estimate, Extent, Pace, advised, extent_of, in_words, project, slices_of_scan
 from jsddpm_core.training.module import JointDiffusion
 from jsddpm_core.training.plan import plan_of
-from jsddpm_core.training.probe import (
-    Estimate,
-    Extent,
-    Pace,
-    advised,
-    extent_of,
-    in_words,
-    probe,
-    project,
-    slices_of_scan,
-)
+from jsddpm_core.training.probe import probe
 from jsddpm_core.training.request import FineTuneRequest, parse_fine_tune_request
 
 GIB = 2**30

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jsddpm_core.config_file import CONFIGS, load_config
-from jsddpm_core.errors import RequestError
+from jsddpm_core.errors import RequestError, TrainingError
 from jsddpm_core.settings import check_setting, describe_settings
 from jsddpm_core.training.plan import plan_of, same_run
 from jsddpm_core.training.request import PRESETS, parse_fine_tune_request
@@ -44,6 +44,12 @@ def test_a_start_model_brings_its_own_network() -> None:
     assert plan.config.network == plan.start.manifest.network
     assert plan.config.data == plan.start.manifest.training.data
     assert plan.config.training.trainable == "last-levels"
+
+
+def test_a_setting_that_does_not_fit_the_start_model_is_refused_before_anything_is_made() -> None:
+    asked = {**TREE, "start": "demo", "settings": {"network.residual_blocks": 3}}
+    with pytest.raises(TrainingError, match="demo has other settings under network: start with its own configuration"):
+        plan_of(parse_fine_tune_request(asked))
 
 
 def test_simulated_lesions_are_a_pathology_of_their_own() -> None:

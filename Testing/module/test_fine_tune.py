@@ -425,7 +425,9 @@ def test_from_a_folder_to_a_model_in_generate(tune: Any, cases: Path, module: An
     assert not tune.ui.addModelButton.enabled
     assert tune.ui.addModelButton.toolTip == "Its model is among yours already."
     assert not tune.ui.resumeButton.enabled
-    assert tune.ui.reportBox.visible or tune.ui.reportSummary.text
+    assert tune.ui.reportBox.visible
+    assert "copies" in tune.ui.reportSummary.text or "copy" in tune.ui.reportSummary.text
+    assert tune.ui.reportNotes.plainText
     assert {"train/loss", "learning_rate"} & set(tune.view.curves.names), tune.view.curves.names
     sample = tune.view.samples.node
     assert sample is not None

@@ -29,6 +29,7 @@ from jsddpm_core.training.adapt import set_trainable
 from jsddpm_core.training.batches import RoundSteps, TrainingBatches, finer
 from jsddpm_core.training.callbacks import Averaging, Best, Curves, RunRecord, SampleGrids
 from jsddpm_core.training.checkpoint import AtomicCheckpointIO, read_checkpoint
+from jsddpm_core.training.consistency import check_same_preparation, check_same_run
 from jsddpm_core.training.events import Message, OnEvent, ShouldStop, never, unheard
 from jsddpm_core.training.guard import MOST_HALVINGS, Diverged, Stopped, WatchedCache
 from jsddpm_core.training.keeper import Keeper
@@ -144,7 +145,7 @@ def fit(
         DeviceMemoryError: if the memory does not suffice for a single slice.
         OutputError: if the folder cannot be written.
     """
-    _check_same_preparation(config, cache)
+    check_same_preparation(config, cache)
     config = with_seen_pathologies(config, cache)
     TrainingBatches(cache, config, ranks=_ranks(devices, nodes))
     if config.training.precision == "fp16" and not _has_gpu(accelerator):
@@ -153,7 +154,7 @@ def fit(
     parts, halvings = 1, 0
     if resume:
         record = read_checkpoint(run.last).get("jsddpm", {})
-        _check_same_run(record, config, cache, start, out)
+        check_same_run(record, config, cache, start, out)
         parts, halvings = int(record.get("parts", 1)), int(record.get("halvings", 0))
     elif run.last.exists():
         raise TrainingError(f"{out} holds a training run already", "add --resume or choose another folder")
@@ -343,41 +344,3 @@ def _ranks(devices: int | str, nodes: int) -> int:
     if launched is not None:
         return int(launched)
     return (int(devices) if str(devices).isdigit() else 1) * nodes
-
-
-def _check_same_preparation(config: Config, cache: SliceCache) -> None:
-    """A bundle states how its slices were made: the configuration must say what the cache was made with."""
-    wanted = config.data.model_dump(mode="json")
-    made_with = cache.manifest["made_of"].get("data", {}) | {"grid": cache.grid.model_dump(mode="json")}
-    changed = sorted(key for key in wanted.keys() & made_with.keys() if wanted[key] != made_with[key])
-    if changed:
-        raise TrainingError(
-            f"{cache.folder} was prepared with other settings under data.{', data.'.join(changed)}",
-            "prepare the cases again with this configuration",
-        )
-
-
-def _check_same_run(record: dict, config: Config, cache: SliceCache, start: Bundle | None, out: Path) -> None:
-    """A resumed run may be longer or shorter than planned; everything else must be the same."""
-    if record.get("cache_digest") != cache.digest:
-        raise TrainingError(
-            f"the run in {out} was started on another cache", "resume with the same cache or start a new run"
-        )
-
-    said = None if start is None else start_model(start).model_dump(mode="json")
-    if record.get("start") != said:
-        raise TrainingError(
-            f"the run in {out} was started from another model", "resume with the same start model or start a new run"
-        )
-
-    def comparable(tree: dict) -> dict:
-        training = {key: value for key, value in tree["training"].items() if key not in ("max_steps", "epochs")}
-        return {**tree, "training": training}
-
-    before, now = comparable(record["config"]), comparable(config.model_dump(mode="json"))
-    changed = sorted(key for key in now if before.get(key) != now[key])
-    if changed:
-        raise TrainingError(
-            f"the run in {out} was started with other settings under {', '.join(changed)}",
-            "resume with its own configuration or start a new run",
-        )

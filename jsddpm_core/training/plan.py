@@ -12,6 +12,7 @@ from jsddpm_core.config_tree import parse_config
 from jsddpm_core.errors import RequestError, nearest
 from jsddpm_core.settings import with_settings
 from jsddpm_core.training.request import NO_LESION, SIMULATED, FineTuneRequest
+from jsddpm_core.training.start import check_fits
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,15 @@ def plan_of(request: FineTuneRequest) -> Plan:
         BundleError: if the start model is missing or damaged.
         ConfigError: if the configuration is, or a setting cannot be used.
         RequestError: if a case names a pathology that nobody describes.
+        TrainingError: if a setting does not fit the start model.
     """
     start = None if request.start is None else read_bundle(find_bundle(request.start))
     base = _base(request, start)
     base["pathologies"] = [entry.model_dump(mode="json") for entry in pathologies_of(request, base["pathologies"])]
-    return Plan(request, with_settings(base, request.wishes(), "setting "), start)
+    config = with_settings(base, request.wishes(), "setting ")
+    if start is not None:
+        check_fits(config, start)
+    return Plan(request, config, start)
 
 
 def _base(request: FineTuneRequest, start: Bundle | None) -> dict[str, Any]:

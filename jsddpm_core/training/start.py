@@ -19,6 +19,21 @@ def start_model(bundle: Bundle) -> StartModel:
     return StartModel(name=manifest.name, digest=bundle.digest, steps=manifest.training.steps)
 
 
+def check_fits(config: Config, bundle: Bundle) -> None:
+    """Makes sure that a run can begin with the weights of a bundle.
+
+    Raises:
+        TrainingError: if the configuration describes another model.
+    """
+    own, theirs = _shape_of(config), _shape_of(bundle.manifest.config())
+    differing = [key for key in own if own[key] != theirs[key]]
+    if differing:
+        raise TrainingError(
+            f"the start model {bundle.manifest.name} has other settings under {', '.join(differing)}",
+            "start with its own configuration, or from scratch",
+        )
+
+
 def load_start(network: nn.Module, config: Config, bundle: Bundle) -> None:
     """Gives a network the weights of a bundle.
 
@@ -32,13 +47,7 @@ def load_start(network: nn.Module, config: Config, bundle: Bundle) -> None:
     Raises:
         TrainingError: if the configuration describes another model.
     """
-    own, theirs = _shape_of(config), _shape_of(bundle.manifest.config())
-    differing = [key for key in own if own[key] != theirs[key]]
-    if differing:
-        raise TrainingError(
-            f"the start model {bundle.manifest.name} has other settings under {', '.join(differing)}",
-            "start with its own configuration, or from scratch",
-        )
+    check_fits(config, bundle)
     weights = dict(load_denoiser_network(bundle).state_dict())
     rows = [pathology.name for pathology in bundle.manifest.pathologies]
     unknown = len(rows)
