@@ -108,6 +108,7 @@ def studio() -> Iterator[tuple[Any, Any]]:
             yield window, loaded.widgetRepresentation().self()
         finally:
             application.unload_module("JSDDPMSlicer")
+            slicer.app.layoutManager().viewport().setParent(None)  # the views outlive the window
             window.close()
             slicer.app.userSettings().remove("JSDDPMSlicer/ResultsFolder")
 
