@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class JsddpmError(Exception):
@@ -80,8 +81,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     # torch has a class for a GPU that is full; for the processor's memory it has a plain RuntimeError, as ITK has.
     if isinstance(error, MemoryError | DeviceMemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    said = ("out of memory", "can't allocate memory", "failed to allocate memory")
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in said)
+    said = {
+        # The last words are oneDNN's, which says so of nothing else that a network's layers can meet.
+        RuntimeError: ("out of memory", "can't allocate memory", "failed to allocate memory", "create a primitive"),
+        ImportError: ("cannot allocate memory", "failed to map segment"),  # of a library that did not fit
+    }
+    text = str(error).lower()
+    return any(isinstance(error, kind) and any(words in text for words in phrases) for kind, phrases in said.items())
 
 
 def unforeseen(error: Exception, remedy: str) -> JsddpmError:
@@ -95,11 +101,22 @@ def unforeseen(error: Exception, remedy: str) -> JsddpmError:
         A DeviceMemoryError, a PackageError or an UnforeseenError.
     """
     if is_out_of_memory(error):
-        return DeviceMemoryError("the memory of the device is used up", "ask for a smaller batch or another device")
+        return DeviceMemoryError(
+            "the memory of the device is used up", "close other programs, or choose a smaller batch or another device"
+        )
     if isinstance(error, ImportError) and error.name and not error.name.startswith("jsddpm_core"):
-        return PackageError(f"package '{error.name}' is missing or cannot be loaded", "install it again")
+        return PackageError(f"package '{_package(error)}' is missing or cannot be loaded", "install it again")
     said = " ".join(str(error).split())[:300]
     return UnforeseenError(f"an unforeseen fault in the program ({type(error).__name__}: {said})", remedy)
+
+
+def _package(error: ImportError) -> str | None:
+    """What to install again: a package's compiled part is found by its file, for its own name says little."""
+    parts = Path(error.path or "").parts
+    for folder in ("site-packages", "dist-packages"):
+        if folder in parts[:-1]:
+            return parts[parts.index(folder) + 1].partition(".")[0]
+    return error.name
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

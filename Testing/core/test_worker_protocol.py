@@ -18,6 +18,7 @@ from worker_fixtures import FAKE, Client, a_worker, names
 import jsddpm_core
 from jsddpm_core.machine import available_threads
 from jsddpm_core.worker.protocol import error_object
+from jsddpm_core.worker.server import SPOILT
 
 
 @pytest.fixture(scope="module")
@@ -145,30 +146,45 @@ def test_a_notification_is_never_answered(idle: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "code", "kind", "said"),
+    ("what", "code", "kind", "said", "goes_on"),
     [
-        ("fault", -32603, "UnforeseenError", "ZeroDivisionError: by nothing"),
-        ("memory", -32010, "MemoryError", "the memory of the device is used up: ask for a smaller batch"),
-        ("disk", -32011, "OutputError", "somewhere could not be written (No space left on device): free disk space"),
-        ("package", -32000, "PackageError", "package 'torch' is missing"),
+        ("fault", -32603, "UnforeseenError", "ZeroDivisionError: by nothing", False),
+        ("memory", -32010, "MemoryError", "the memory of the device is used up: close other programs", False),
+        ("disk", -32011, "OutputError", "could not be written (No space left on device): free disk space", True),
+        ("package", -32000, "PackageError", "package 'torch' is missing", False),
     ],
 )
 def test_a_failure_is_a_sentence_and_its_traceback_goes_to_the_log(
-    light: Client, what: str, code: int, kind: str, said: str
+    fake: Client, what: str, code: int, kind: str, said: str, goes_on: bool
 ) -> None:
-    error = light.refusal("fail", what=what)
+    error = fake.refusal("fail", what=what)
     assert (error["code"], error["data"]["kind"]) == (code, kind)
     assert said in error["message"]
     assert "Traceback" not in json.dumps(error)
-    assert "Traceback" in light.log.read_text()
-    assert light.refusal("unspeakable")["code"] == -32603, "it goes on; and what JSON cannot say is a fault"
+    assert "Traceback" in fake.log.read_text()
+    if goes_on:
+        assert fake.refusal("unspeakable")["code"] == -32603, "what JSON cannot say is a fault"
+    assert fake.ended() == SPOILT
 
 
 @pytest.mark.parametrize(
-    "error", [MemoryError(), torch.OutOfMemoryError("CUDA"), RuntimeError("MPS backend out of memory (4 GB)")]
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA"),
+        RuntimeError("MPS backend out of memory (4 GB)"),
+        RuntimeError("could not create a primitive"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object", name="_C"),
+    ],
 )
 def test_every_library_s_word_for_too_little_memory_is_known(error: Exception) -> None:
     assert error_object(error)["code"] == -32010
+
+
+def test_a_compiled_part_that_cannot_be_loaded_is_said_by_its_package() -> None:
+    library = Path("lib", "site-packages", "torch", "_C.cpython-311-x86_64-linux-gnu.so")
+    error = ImportError("libcudnn.so.9: cannot open shared object file", name="_C", path=str(library))
+    assert "package 'torch' is missing or cannot be loaded" in error_object(error)["message"]
 
 
 @pytest.mark.parametrize("job", ["dawdle", "compute"])

@@ -114,6 +114,7 @@ def studio() -> Iterator[tuple[Any, Any]]:
             yield window, loaded.widgetRepresentation().self()
         finally:
             application.unload_module("JSDDPMSlicer")
+            slicer.app.layoutManager().viewport().setParent(None)  # the views outlive the window
             window.close()
             for name in ("Results", "Models"):
                 slicer.app.userSettings().remove(f"JSDDPMSlicer/{name}Folder")

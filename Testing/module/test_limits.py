@@ -6,12 +6,16 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import qt
 import slicer
 from fixtures import until
+from kills import workers
 from test_generate import run
 
 linux_only = pytest.mark.skipif(
@@ -30,9 +34,25 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     except FileNotFoundError:
         pytest.skip("there is no mount command")
     if made.returncode:
-        pytest.skip(f"this user may not mount a small file system ({made.stderr.strip()})")
+        pytest.skip("this user may not mount a small file system: run the tests under `unshare -rm`")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def small_scratch(small_disk: Path) -> Iterator[Path]:
+    """The same, where the application keeps what is on its way."""
+    before = slicer.app.temporaryPath
+    slicer.app.temporaryPath = str(small_disk)
+    yield small_disk
+    slicer.app.temporaryPath = before
+
+
+def fill(folder: Path) -> None:
+    """Leaves not a byte."""
+    with suppress(OSError), (folder / "filler").open("wb", buffering=0) as stream:
+        while stream.write(b"0" * 4096):
+            continue
 
 
 def failed_run(panel: Any) -> str:
@@ -77,6 +97,60 @@ def test_a_full_memory_is_said_and_the_next_run_works(panel: Any, tmp_path: Path
     panel.parameters.steps = 2
     said = failed_run(panel)
     assert "memory" in said, said
-    assert panel.worker.pid == pid, "the worker lives on"
-    resource.prlimit(pid, resource.RLIMIT_AS, before)
+    assert until(lambda: pid not in workers(), 10), "a process with half a model serves nobody any more"
     assert run(panel).volume is not None
+    assert panel.worker.pid != pid
+
+
+@linux_only
+def test_a_process_that_cannot_even_load_its_packages_is_replaced(panel: Any, settings: Any, tmp_path: Path) -> None:
+    limit, python = tmp_path / "limit", tmp_path / "python"
+    limit.write_text("200000")  # kB: room for Python, not for torch
+    python.write_text(f'#!/bin/sh\nulimit -v "$(cat {limit})"\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    panel.worker.stop()
+    settings.setValue("JSDDPMSlicer/Interpreter", str(python))
+    said = failed_run(panel)
+    assert "memory" in said or "the computing process" in said, said
+    assert not list((tmp_path / "results").iterdir())
+    limit.write_text("unlimited")
+    assert run(panel).volume is not None
+
+
+@linux_only
+def test_a_full_disk_for_previews_costs_only_the_previews(panel: Any, small_scratch: Path) -> None:
+    fill(small_scratch)
+    assert run(panel).volume is not None
+    assert any("previews end here" in line for line in panel.worker.log)
+    assert not list((small_scratch / "JSDDPMSlicer").iterdir())
+
+
+@linux_only
+def test_a_full_disk_stops_a_registration_before_it_begins(module: Any, small_scratch: Path) -> None:
+    panel = module.generate
+    volume = slicer.util.addVolumeFromArray(np.random.default_rng(0).normal(size=(32, 32, 32)), name="patient")
+    panel.parameters.reference = volume
+    panel.ui.registerButton.click()
+    assert panel.reference.job is None
+    assert "free disk space" in panel.ui.referenceStatus.text
+    assert not list((small_scratch / "JSDDPMSlicer").iterdir())
+
+
+@linux_only
+def test_a_result_saved_to_a_full_disk_spoils_no_older_file(
+    panel: Any, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(panel)
+    for ending in (".nii.gz", ".nrrd"):
+        older = small_disk / f"mine_desc-synthetic_FLAIR{ending}"
+        older.write_text("older")
+        fill(small_disk)
+        there = sorted(small_disk.iterdir())
+        monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *_, path=small_disk / f"mine{ending}": str(path))
+        panel.ui.saveButton.click()
+        assert "could not be saved" in panel.ui.statusLabel.text
+        assert sorted(small_disk.iterdir()) == there
+        assert older.read_text() == "older"
+        (small_disk / "filler").unlink()
+        panel.ui.saveButton.click()
+        assert panel.ui.statusLabel.text.startswith("Saved ")

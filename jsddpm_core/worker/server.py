@@ -33,6 +33,13 @@ from jsddpm_core.worker.protocol import (
 AT_ONCE = ("describe", "cancel", "shutdown")
 """Methods that the reading thread answers, whatever the main thread does."""
 
+SPOILT = 70
+"""Exit code after a failure that nobody foresaw, used-up memory among them: it is answered, then the process ends.
+
+It may hold half a package or half a model, with which every later job would fail; the client starts another.
+"""
+
+_FORESEEN = (JsddpmError, Cancelled, OSError)
 _ENDING_SIGNALS = {getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)}
 
 
@@ -176,16 +183,20 @@ class Worker:
             return self._running
 
     def _run(self, job: Job) -> None:
+        spoilt = False
         try:
             job.check()
             answer = to_line(id=job.name, result=job.work(job))
         except Exception as error:
             answer = _failure(job.name, error)
+            spoilt = not isinstance(error, _FORESEEN)
         finally:
             job.ended.set()
         with self._changed:
             self._running = None
         self._send(answer)
+        if spoilt:
+            self.end(SPOILT)
 
     # ------------------------------------------------------------ any thread
 

@@ -158,10 +158,14 @@ class qSlicerApplication(qt.QApplication):
 
 
 def _sameEverywhere() -> Any:
-    """DejaVu Sans, which comes with matplotlib and so with VTK: texts take the same room on every machine."""
-    file = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-    number = qt.QFontDatabase.addApplicationFont(str(file))
-    return qt.QFont(qt.QFontDatabase.applicationFontFamilies(number)[0], 9)
+    """DejaVu Sans, which comes with matplotlib and so with VTK: texts look the same on every machine."""
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    qt.QFontDatabase.addApplicationFont(str(folder / "DejaVuSans-Bold.ttf"))  # headers of tables leave room for it
+    number = qt.QFontDatabase.addApplicationFont(str(folder / "DejaVuSans.ttf"))
+    font = qt.QFont(qt.QFontDatabase.applicationFontFamilies(number)[0], 9)
+    font.setHintingPreference(qt.QFont.PreferVerticalHinting)  # else as the machine's settings of fonts say
+    font.setStyleStrategy(qt.QFont.PreferAntialias | qt.QFont.NoSubpixelAntialias)
+    return font
 
 
 def create(testing: bool) -> qSlicerApplication:
