@@ -202,7 +202,6 @@ def take_fine_tuning(photographer: Photographer, module: Any, cases: Path) -> No
     panel.cases.look(cases)
     until(lambda: panel.cases.job is None, PATIENCE_S)
     for row in panel.cases.rows:
-        row.used = row.hasLesion
         row.says = panel.cases.vocabulary.canonical("ms")
     panel.cases.table.setRows(panel.cases.rows)
     until(lambda: panel.training.settings.config is not None, PATIENCE_S)
