@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 import slicer
+from slicer.i18n import tr as _
 
 SETTING = "JSDDPMSlicer/ResultsFolder"
 
@@ -36,7 +37,7 @@ def newRunFolder(pathology: str) -> Path:
         folder = root / (stem if number == 1 else f"{stem}-{number}")
         if not folder.exists() and not folder.with_name(folder.name + ".partial").exists():
             return folder
-    raise OSError(f"{root} holds a thousand runs of this second")
+    raise OSError(_("{folder} holds a thousand runs of this second").format(folder=root))
 
 
 def newScratchFolder(name: str) -> Path:
@@ -50,4 +51,4 @@ def newScratchFolder(name: str) -> Path:
         except FileExistsError:
             continue
         return folder
-    raise OSError(f"{root} is full of {name} folders: delete them")
+    raise OSError(_("{folder} is full of {name} folders: delete them").format(folder=root, name=name))
