@@ -8,7 +8,7 @@ from JSDDPMSlicerLib.GeneratePanel import GeneratePanel
 from JSDDPMSlicerLib.Parameters import GenerateParameters
 from JSDDPMSlicerLib.Samples import registerSampleData
 from JSDDPMSlicerLib.SetupPanel import SetupPanel
-from JSDDPMSlicerLib.SyntheticNotice import SyntheticNotice
+from JSDDPMSlicerLib.SyntheticNotice import startNotice
 from JSDDPMSlicerLib.Worker import Worker
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -71,7 +71,7 @@ class JSDDPMSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.fineTune = FineTunePanel(fineTuneWidget, self.onNewModel)
         others = (self.fineTune.helper, self.fineTune.worker)
         self.settings = SetupPanel(setupWidget, self.worker, self.onSetupChanged, others)
-        self.notice = SyntheticNotice()
+        self.notice = startNotice()
         self.addObserver(slicer.mrmlScene, slicer.vtkMRMLScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.vtkMRMLScene.EndCloseEvent, self.onSceneEndClose)
         self.tabs.connect("currentChanged(int)", self.onTab)
@@ -102,18 +102,18 @@ class JSDDPMSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.shortcuts = []
 
     def cleanup(self):
-        """Before a reload, and when the application ends."""
+        """Before a reload, and when the application ends. The notice stays: what it is about may still be shown."""
         self.exit()
         slicer.app.disconnect("aboutToQuit()", self.onQuit)
         self.worker.stop()
         self.generate.close()
         self.fineTune.close()
         self.settings.close()
-        self.notice.close()
         self.removeObservers()
 
     def onApplyKey(self):
-        if self.generate.ui.applyButton.enabled:
+        """Starts a run; only the button cancels one."""
+        if not self.generate.busy:
             self.generate.onApply()
 
     def onQuit(self):

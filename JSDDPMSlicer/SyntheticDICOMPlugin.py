@@ -25,6 +25,7 @@ from typing import Any
 import slicer
 from JSDDPMSlicerLib.StudyGuard import StudyGuard
 from JSDDPMSlicerLib.SyntheticItems import DICOM_LABELS, NO_DICOM, isSyntheticItem, label
+from JSDDPMSlicerLib.SyntheticNotice import startNotice
 from slicer.i18n import tr as _
 
 try:
@@ -71,7 +72,7 @@ def _refusal(*items: int) -> str:
 
 
 class SyntheticDICOMPlugin:
-    """The hidden module; from its start, results are also kept out of patients' studies."""
+    """The hidden module; from its start, results are kept out of patients' studies, and views say what is synthetic."""
 
     def __init__(self, parent: Any) -> None:
         parent.title = _("Synthetic DICOM Plugin (JSDDPM)")
@@ -83,6 +84,7 @@ class SyntheticDICOMPlugin:
         parent.hidden = True
         self.guard = StudyGuard()
         slicer.app.connect("aboutToQuit()", self.guard.close)
+        startNotice()
         if DICOMPlugin is not None:
             if not hasattr(slicer.modules, "dicomPlugins"):
                 slicer.modules.dicomPlugins = {}

@@ -8,17 +8,18 @@ if [ $# -ne 1 ] || [ ! -x "$1" ]; then
 fi
 slicer=$1
 project=$(cd "$(dirname "$0")/.." && pwd)
-options="--testing --no-splash --no-main-window --disable-settings --ignore-slicerrc"
+options="--testing --no-splash --disable-settings --ignore-slicerrc"
 
 # shellcheck disable=SC2086
-"$slicer" $options --python-script "$project/Testing/host/conformance.py"
+"$slicer" $options --no-main-window --python-script "$project/Testing/host/conformance.py"
+# The module shows its results: with the main window, and so with views.
 # shellcheck disable=SC2086
 exec "$slicer" $options --additional-module-path "$project/JSDDPMSlicer" --python-code \
 	"import unittest, sys, slicer
 import JSDDPMSlicer
 case = JSDDPMSlicer.JSDDPMSlicerTest()
 try:
-    slicer.util.selectModule('JSDDPMSlicer') if slicer.util.mainWindow() else None
+    slicer.util.selectModule('JSDDPMSlicer')
     assert 'SyntheticDICOMPlugin' in slicer.modules.dicomPlugins, 'the refusal of DICOM export is not registered'
     case.runTest()
 except BaseException:

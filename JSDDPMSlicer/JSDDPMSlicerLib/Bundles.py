@@ -37,7 +37,7 @@ class Model:
 
     def pathologies(self) -> list[Pathology]:
         return [
-            Pathology(entry.name, entry.label, entry.code, tuple(entry.colour))
+            Pathology(entry.name, entry.label, entry.code, tuple(entry.colour), entry.lesional)
             for entry in self.bundle.manifest.pathologies
         ]
 
@@ -82,6 +82,17 @@ def listModels() -> list[Model]:
             else:
                 found.append(Model(folder, entry.manifest.name, shipped, bundle=entry))
     return found
+
+
+def titles(models: list[Model]) -> list[str]:
+    """What the models are called where one is chosen: by their titles, with the folder where two are equal."""
+    plain = [model.bundle.manifest.title for model in models]
+    long = [f"{title} ({model.folder.name})" for title, model in zip(plain, models, strict=True)]
+    named = [full if plain.count(title) > 1 else title for title, full in zip(plain, long, strict=True)]
+    return [
+        f"{title} ({model.folder.parent})" if named.count(title) > 1 else title
+        for title, model in zip(named, models, strict=True)
+    ]
 
 
 def importTarget(source: Path) -> Path:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import qt
@@ -16,8 +20,14 @@ from .GenerateRun import Asked, GenerateRun
 from .Jobs import Job, JobState, removePath
 from .Parameters import drawsAtMost, problems, requestOf, sliceCount
 from .Reference import Reference
+from .Results import Results
 from .Scene import Result
 from .Worker import Worker
+
+ICONS = Path(__file__).resolve().parents[1] / "Resources" / "Icons"
+
+DOUBLE_CLICK_S = 0.5
+"""A click on Cancel so soon after Apply is the second half of a double click."""
 
 TILT_WORTH_TELLING = 10.0
 """Degrees between the red view and the model's slices."""
@@ -34,14 +44,19 @@ class GeneratePanel:
     def __init__(self, widget: Any, worker: Worker) -> None:
         self.widget, self.worker = widget, worker
         self.ui = slicer.util.childWidgetVariables(widget)
-        self.result: Result | None = None
+        self._asked: Asked | None = None  # of the newest run
+        self._startedAt = 0.0
         self._shown = False
         self._measuring: Job | None = None
         self._unmeasurable: set[str] = set()
         self.run = GenerateRun(worker, self.say, self._showShare, self.refresh, self._onResult)
+        self.results = Results(
+            self.ui.resultCombo, self.ui.referenceSelector, lambda: self.run.loading, self.say, self.refresh
+        )
         self.reference = Reference(self.ui, worker, self.refresh)
         self.choices = Choices(self.ui, self.refresh)
         ui = self.ui
+        ui.diceButton.setIcon(qt.QIcon(str(ICONS / "dice.png")))
         ui.currentSliceButton.connect("clicked(bool)", self.useCurrentSlice)
         ui.applyButton.connect("clicked(bool)", self.onApply)
         # Unfolding shows all that a section holds; what is hidden for another reason is hidden again.
@@ -59,6 +74,15 @@ class GeneratePanel:
     @property
     def parameters(self) -> Any:
         return self.choices.parameters
+
+    @property
+    def result(self) -> Result | None:
+        """The one that the result section is about."""
+        return self.results.current
+
+    @result.setter
+    def result(self, result: Result | None) -> None:
+        self.results.current = result
 
     @property
     def busy(self) -> bool:
@@ -84,11 +108,13 @@ class GeneratePanel:
         """Forgets nodes that go with their scene, and ends what would add to it."""
         self.run.sceneClosed()
         self.reference.sceneClosed()
-        self.result = None
+        self.results.forget()
+        Views.forget()
         self.refresh()
 
     def close(self) -> None:
         """Before the panel goes: nothing of it may call back."""
+        self.results.close()
         self.run.close()
         self.reference.close()
         self.setParameters(None)
@@ -96,38 +122,55 @@ class GeneratePanel:
 
     # ------------------------------------------------------------ the run
 
+    @property
+    def justStarted(self) -> bool:
+        """Whether a click may still be the second half of a double click on Apply."""
+        return time.monotonic() - self._startedAt < DOUBLE_CLICK_S
+
     def onApply(self) -> None:
         """Starts a run, or cancels the one that is under way."""
         if self.busy:
-            self.run.cancel()
-        elif not self.whyNot():
-            self.start()
+            if not self.justStarted:
+                self.run.cancel()
+            return
+        why = self.whyNot()
+        if why:
+            self.say(why)
+        else:
+            self._start(self._wish())
 
-    def start(self) -> None:
-        """Hands what is chosen to the worker."""
+    def _wish(self) -> Asked:
+        """What the panel asks for now."""
+        request = requestOf(self.parameters, str(self.choices.model.folder))
         used = self.reference.used
-        self.run.start(
-            Asked(
-                request=requestOf(self.parameters, str(self.choices.model.folder)),
-                manifest=self.choices.manifest,
-                pathology=self.choices.pathology,
-                speedKey=self._speedKey(),
-                placement=self.reference.placement if used else None,
-                reference=self.parameters.reference if used else None,
-            )
+        return Asked(
+            request=request,
+            manifest=self.choices.manifest,
+            pathology=self.choices.pathologyNamed(request["pathology"]),
+            speedKey=self._speedKey(),
+            placement=self.reference.placement if used else None,
+            reference=self.parameters.reference if used else None,
         )
+
+    def _start(self, asked: Asked) -> None:
+        """Hands it to the worker."""
+        self._asked, self._startedAt = asked, time.monotonic()
+        self.run.start(asked)
         self.refresh()
 
     def again(self) -> None:
-        """The same request with a new seed."""
-        if not self.busy:
-            self.choices.newSeed()
-            if not self.whyNot():
-                self.start()
+        """The request that the result is from, with a new seed; whatever the panel shows by now."""
+        why = self.whyNotAgain()
+        if why:
+            self.say(why)
+            return
+        asked = self.result.asked
+        self.choices.newSeed()
+        self._start(replace(asked, request={**asked.request, "seed": int(self.parameters.seed)}))
 
     def _onResult(self, result: Result) -> None:
+        result.asked = self._asked
         self.result = result
-        self.ui.resultLabel.text = Words.describe(result.samples)
 
     # ------------------------------------------------------------ position and views
 
@@ -141,46 +184,90 @@ class GeneratePanel:
         low, high = self.ui.positionSlider.minimum, self.ui.positionSlider.maximum
         self.parameters.positionMm = min(max(position, low), high)
         if not low <= position <= high:
-            told = _("The current slice lies at {z:.1f} mm, outside {low:g} to {high:g} mm: the nearest end was taken.")
+            told = _(
+                "The current slice lies at {z:.2f} mm, not in {low:.2f} to {high:.2f} mm: the nearest end was taken."
+            )
             self.say(told.format(z=position, low=low, high=high))
         elif tilt > TILT_WORTH_TELLING:
             told = _("The red view is tilted by {angle:.0f} degrees to the model's slices: its centre was taken.")
             self.say(told.format(angle=tilt))
+        else:
+            self.say("")
 
     def showLesion(self) -> None:
-        if self.result is not None:
-            Views.jumpTo(self.result)
+        self._withResult(self.whyNoLesion, Views.jumpTo)
 
     def showSideBySide(self) -> None:
-        if self.result is not None and self.result.reference is not None:
-            Views.showSideBySide(self.result)
+        self._withResult(self.whyNotBeside, Views.showSideBySide)
 
     # ------------------------------------------------------------ the result
 
     def openSidecar(self) -> None:
-        if self.result is not None:
-            qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self.result.shown.sidecarFile)))
+        self._withResult(
+            self.whyNoSidecar,
+            lambda result: qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(result.shown.sidecarFile))),
+        )
 
     def saveAs(self) -> None:
-        if self.result is not None:
-            self.say(askAndSave(self.result, self.widget))
+        self._withResult(lambda: "", lambda result: self.say(askAndSave(result, self.widget)))
+
+    def _withResult(self, whyNot: Callable[[], str], action: Callable[[Result], Any]) -> None:
+        """Does something with the chosen result, unless it was deleted since, or something speaks against it."""
+        if self.results.look() is not None:
+            why = whyNot()
+            if why:
+                self.say(why)
+            else:
+                action(self.result)
+        self.refresh()
+
+    def _whyNotShown(self) -> str:
+        if self.result is None:
+            return _("Nothing has been made yet.")
+        if self.result.toWorld is None:
+            return _("The result lies under a transform that is not linear: take it out of that transform first.")
+        return ""
+
+    def whyNoLesion(self) -> str:
+        """Why the views cannot go to the lesion; empty where they can."""
+        why = self._whyNotShown()
+        return why or ("" if self.result.hasLesion else _("There is no lesion in the image that is shown."))
+
+    def whyNotBeside(self) -> str:
+        """Why result and patient cannot be shown side by side; empty where they can."""
+        why = self._whyNotShown()
+        return why or ("" if self.result.patient is not None else _("There is no patient's volume with this result."))
+
+    def whyNoSidecar(self) -> str:
+        """Why the sidecar cannot be opened; empty where it can."""
+        if self.result is None:
+            return _("Nothing has been made yet.")
+        file = self.result.shown.sidecarFile
+        return "" if file.is_file() else _("The sidecar is gone from the disk: {file}.").format(file=file)
 
     def removeResult(self) -> None:
         """Takes the result out of the scene and its files off the disk, after a question."""
-        if self.result is None or self.busy:
+        result = self.results.look()
+        if result is None or self.busy:
             return
         question = _("Remove this result from the scene and delete its files?")
         if not slicer.util.confirmYesNoDisplay(question, windowTitle=_("Remove result")):
             return
-        folder = self.result.samples[0].sidecarFile.parent
-        self.result.remove()
-        self.result = None
-        try:
-            removePath(folder)
-        except OSError as error:
+        folder, own = result.folder, result.ownsFolder()
+        result.remove()
+        Views.restore()
+        self.results.look()
+        reason = ""
+        if own:
+            try:
+                removePath(folder)
+            except OSError as error:
+                reason = error.strerror
+        elif folder.is_dir():
+            reason = _("they are not as they were made")
+        if reason:
             told = _("The files in {folder} could not be deleted ({reason}): delete them by hand.")
-            self.say(told.format(folder=folder, reason=error.strerror))
-        self.ui.resultLabel.text = _("Nothing has been made yet.")
+            self.say(told.format(folder=folder, reason=reason))
         self.refresh()
 
     # ------------------------------------------------------------ time and memory
@@ -236,20 +323,39 @@ class GeneratePanel:
             return _("Packages are missing ({names}): install them in Setup.").format(names=", ".join(lacking))
         if self.parameters is None:
             return _("The scene is closing.")
+        if self.choices.problem:
+            return self.choices.problem
         found = problems(self.parameters, self.choices.manifest)
         return found[0] if found else self.reference.problem
+
+    def whyNotAgain(self) -> str:
+        """Why the result's request cannot be made again; empty where it can."""
+        if self.result is None or self.parameters is None:
+            return _("Nothing has been made yet.")
+        asked, lacking = self.result.asked, missingLightPackages()
+        if asked is None:
+            return _("This result came with a scene: choose above what to make, and apply.")
+        if self.busy:
+            return _("Wait until the run has ended.")
+        if lacking:
+            return _("Packages are missing ({names}): install them in Setup.").format(names=", ".join(lacking))
+        if not self.choices.has(asked.request["model"], asked.manifest):
+            told = _("The model '{name}' that made this result is no longer here: import it in Setup.")
+            return told.format(name=asked.manifest.name)
+        if asked.reference is not None and not slicer.mrmlScene.IsNodePresent(asked.reference):
+            return _("The patient's volume of this result is no longer in the scene: load it and make a new image.")
+        return ""
 
     def refresh(self) -> None:
         """Brings every control in line with what can be done now."""
         ui, why, running = self.ui, self.whyNot(), self.busy
         ui.applyButton.text = _("Cancel") if running else _("Apply")
         ui.applyButton.enabled = not self.run.cancelling if running else not why
-        ui.applyButton.toolTip = _("Stop; nothing is kept.") if running else why or _("Make the image.")
+        ui.applyButton.toolTip = _("Stop; nothing is kept.") if running else why or _("Make the image (Ctrl+Return).")
         ui.progressBar.setVisible(running)
         if not running:
             self._showShare(0.0)
-        for section in (ui.requestSection, ui.advancedSection, ui.referenceSection):
-            section.enabled = not running and not missingLightPackages()
+        self._refreshSections(running)
         ready = self.parameters is not None and self.choices.manifest is not None
         ui.estimateLabel.text = why if why and not running else self._estimate() if ready else ""
         self.choices.refresh()
@@ -260,19 +366,37 @@ class GeneratePanel:
         self._refreshResult(running)
         self._measure()
 
+    def _refreshSections(self, running: bool) -> None:
+        """What is to be made cannot be changed while it is made."""
+        ui, why = self.ui, ""
+        if missingLightPackages():
+            why = _("Install the missing packages in Setup first.")
+        elif running:
+            why = _("Wait until the run has ended, or cancel it.")
+        for section, told in (
+            (ui.requestSection, _("Model, pathology, position and quality of the image.")),
+            (ui.referenceSection, _("A patient's volume in whose frame the result is to lie.")),
+            (ui.advancedSection, _("Sampler, seed and device, for those who know what they want.")),
+        ):
+            section.enabled = not why
+            section.toolTip = why or told
+
     def _refreshResult(self, running: bool) -> None:
-        ui, there = self.ui, self.result is not None
-        for button in (ui.jumpButton, ui.sidecarButton, ui.saveButton):
-            button.enabled = there
-        for button in (ui.againButton, ui.removeButton):
-            button.enabled = there and not running
-        beside = there and self.result.reference is not None
-        ui.sideBySideButton.enabled = beside
-        ui.sideBySideButton.toolTip = (
-            _("Result and patient in two views, in the same plane.")
-            if beside
-            else _("There is no patient's volume with this result.")
-        )
+        ui = self.ui
+        nothing = _("Nothing has been made yet.")
+        ui.resultLabel.text = nothing if self.result is None else Words.describe(self.result)
+        none = "" if self.result is not None else nothing
+        wait = none or (_("Wait until the run has ended.") if running else "")
+        for button, why, told in (
+            (ui.jumpButton, self.whyNoLesion(), _("Centre the slice views on the lesion.")),
+            (ui.sideBySideButton, self.whyNotBeside(), _("Result and patient in two views, in the same plane.")),
+            (ui.sidecarButton, self.whyNoSidecar(), _("Show the file from which this image can be made again.")),
+            (ui.saveButton, none, _("Write image and lesion as NIfTI, NRRD or as a scene (MRB).")),
+            (ui.againButton, self.whyNotAgain(), _("The request of this result with another seed.")),
+            (ui.removeButton, wait, _("Take this result out of the scene and delete its files.")),
+        ):
+            button.enabled = not why
+            button.toolTip = why or told
 
     def _onUnfolded(self, _collapsed: bool) -> None:
         self.refresh()

@@ -23,6 +23,10 @@ PREVIEW_INTERVAL_MS = 200
 """At most five images a second."""
 
 
+class NodeDeleted(Exception):
+    """Somebody deleted what was just put into the scene."""
+
+
 @dataclass(frozen=True)
 class Asked:
     """What a run is about.
@@ -78,7 +82,12 @@ class GenerateRun:
 
     @property
     def busy(self) -> bool:
-        return self.job is not None or self._pending is not None
+        return self.job is not None or self.loading
+
+    @property
+    def loading(self) -> bool:
+        """Whether the scene holds a part of a result."""
+        return self._pending is not None
 
     @property
     def cancelling(self) -> bool:
@@ -196,9 +205,14 @@ class GenerateRun:
         def pieces() -> Iterator[str]:
             for name in job.result["sidecars"]:
                 result.samples.append(readSample(folder / name))
+                if result.samples[-1].sidecar["request"]["pathology"] != asked.pathology.name:
+                    raise ValueError(_("it does not show {asked}").format(asked=asked.pathology.label))
             result.name = Words.resultName(asked.pathology.label, result.samples[0].sidecar, len(result.samples))
             yield "read sidecars"
-            yield from importResult(result, asked.pathology, asked.placement, asked.reference)
+            for piece in importResult(result, asked.pathology, asked.placement, asked.reference):
+                yield piece
+                if not result.whole:
+                    raise NodeDeleted
             self._closePreview()
             Views.showResult(result)
             yield "show"
@@ -207,6 +221,9 @@ class GenerateRun:
         self._steps = Steps(pieces(), self._onHandedOver, self._onHandoverError)
 
     def _onHandedOver(self) -> None:
+        if not self._pending[0].whole:
+            self._onHandoverError(NodeDeleted())
+            return
         self.times = dict(self._steps.times)
         (result, _folder), self._pending, self._steps = self._pending, None, None
         self._say("")
@@ -214,9 +231,18 @@ class GenerateRun:
         self._onChanged()
 
     def _onHandoverError(self, error: Exception) -> None:
-        logging.error(f"JSDDPMSlicer: the result could not be loaded: {error}")
-        told = _("The result could not be loaded ({error}): free memory or disk space and try again.")
-        self._discard(told.format(error=error))
+        if not self._pending[0].whole:  # which is what lies behind any other error, too
+            self._discard(_("A node of the result was deleted while it was loaded: nothing was kept. Apply again."))
+            return
+        logging.error(f"JSDDPMSlicer: the result could not be loaded: {error!r}", exc_info=error)
+        if isinstance(error, OSError | MemoryError):
+            told = _("The result could not be loaded ({error}): free memory or disk space and try again.")
+        else:
+            told = _(
+                "The result could not be loaded, and nothing of it was kept: {error}. "
+                "That is a fault of this module; Slicer's error log says more."
+            )
+        self._discard(told.format(error=error or type(error).__name__))
 
     def _discard(self, message: str) -> None:
         result, folder = self._pending

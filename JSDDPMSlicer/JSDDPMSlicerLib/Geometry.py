@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SHEAR_TOLERANCE = 1e-3
-"""Largest cosine between two voxel axes that still counts as a right angle (0.06 degrees)."""
+SHEAR_TOLERANCE_DEGREES = 0.25
+"""How far two voxel axes may be from a right angle: 0.9 mm over a head of 200 mm, under half of the template's voxel.
+Rounded headers stay far below it, a tilted gantry (5 degrees and more) far above."""
 
 
 def gridProblem(ijkToRAS: np.ndarray) -> str | None:
@@ -29,12 +30,26 @@ def gridProblem(ijkToRAS: np.ndarray) -> str | None:
         return "its voxel grid is flat or not a number: load the volume again or export it anew"
     directions = axes / lengths
     cosines = np.abs(directions.T @ directions - np.eye(3)).max()
-    if cosines > SHEAR_TOLERANCE:
-        angle = math.degrees(math.acos(min(float(cosines), 1.0)))
+    deviation = math.degrees(math.asin(min(float(cosines), 1.0)))
+    if deviation > SHEAR_TOLERANCE_DEGREES:
         return (
-            f"its voxel axes stand at {angle:.1f} degrees, not at right angles (sheared, as by gantry tilt): "
+            f"its voxel axes are {deviation:.1f} degrees away from right angles (sheared, as by gantry tilt): "
             "resample it first, for example with Transforms and Harden"
         )
+    return None
+
+
+def parentProblem(localToWorld: np.ndarray) -> str | None:
+    """Why what the parent transforms do to a volume cannot be followed, as one sentence; None where it can.
+
+    Args:
+        localToWorld: 4 x 4.
+    """
+    determinant = np.linalg.det(np.asarray(localToWorld, float)[:3, :3])
+    if not np.isfinite(determinant) or abs(determinant) < 1e-6:
+        return "its parent transform flattens space: take it out of that transform"
+    if determinant < 0:
+        return "its parent transform exchanges left and right: take it out of that transform"
     return None
 
 

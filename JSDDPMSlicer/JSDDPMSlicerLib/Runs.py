@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import slicer
+from slicer.i18n import tr as _
 
 SETTING = "JSDDPMSlicer/ResultsFolder"
 TRAINING_SETTING = "JSDDPMSlicer/TrainingFolder"
@@ -76,7 +77,7 @@ def _newFolder(root: Path, what: str, names: Iterable[str]) -> Path:
         except FileExistsError:
             continue
         return root / name
-    raise OSError(f"{root} is full of folders named {what}")
+    raise OSError(_("{folder} is full of folders named {name}: delete them").format(folder=root, name=what))
 
 
 def setResultsFolder(path: str) -> None:
@@ -96,7 +97,7 @@ def newRunFolder(pathology: str) -> Path:
         folder = root / (stem if number == 1 else f"{stem}-{number}")
         if not folder.exists() and not folder.with_name(folder.name + ".partial").exists():
             return folder
-    raise OSError(f"{root} holds a thousand runs of this second")
+    raise OSError(_("{folder} holds a thousand runs of this second").format(folder=root))
 
 
 def newScratchFolder(name: str) -> Path:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import logging
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import numpy as np
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
 from .Geometry import Placement, lesionCentre
 
@@ -18,10 +21,18 @@ SYNTHETIC = "JSDDPM.Synthetic"
 """Attribute of every node that a model made."""
 
 SIDECAR = "JSDDPM.Sidecar"
+SIDECAR_FILE = "JSDDPM.SidecarFile"
 FOLDER = "JSDDPM.Folder"
+"""Of every node of a run: where its files lie, which tells it from any other run."""
+
+PATIENT = "JSDDPM.patient"
+"""Role of the reference from the transform of a result to the patient's volume in whose frame it lies."""
+
 SEGMENT = "lesion"
 CATEGORY = "SCT^49755003^Morphologically Altered Structure"
 UNCODED = "SCT^52988006^Lesion"
+TISSUE = "SCT^85756007^Tissue"
+"""Category and type of what is no lesion: Slicer's own for a segment of which nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +43,26 @@ class Pathology:
     label: str
     code: str | None
     colour: tuple[int, int, int]
+    lesional: bool = True
+
+    @property
+    def segmentName(self) -> str:
+        named = _("{label} (synthetic)") if self.lesional else _("{label} asked (synthetic)")
+        return named.format(label=self.label)
 
     @property
     def terminology(self) -> str:
         """The segment's terminology entry, serialised as Slicer does."""
-        kind = UNCODED if self.code is None else f"{self.code.replace(':', '^')}^{self.label}"
-        return f"Segmentation category and type - 3D Slicer General Anatomy list~{CATEGORY}~{kind}~^^~~^^~^^"
+        category, kind = (CATEGORY, UNCODED) if self.lesional else (TISSUE, TISSUE)
+        code = re.fullmatch(r"(\w+):(\w+)", self.code or "")
+        if code is not None and self.lesional:
+            kind = f"{code[1]}^{code[2]}^{_plain(self.label)}"
+        return f"Segmentation category and type - 3D Slicer General Anatomy list~{category}~{kind}~^^~~^^~^^"
+
+
+def _plain(label: str) -> str:
+    """A label without the characters that separate the parts of a terminology entry and of a segment's tags."""
+    return " ".join(re.sub(r"[~^|<>]", " ", label).split())
 
 
 @dataclass(frozen=True)
@@ -61,19 +86,27 @@ def readSample(sidecarFile: Path) -> Sample:
     Raises:
         ValueError: if it names anything else.
     """
-    sidecar = json.loads(sidecarFile.read_text(encoding="utf-8"))
+    return _sample(sidecarFile, json.loads(sidecarFile.read_text(encoding="utf-8")))
+
+
+def _sample(sidecarFile: Path, sidecar: dict[str, Any]) -> Sample:
     names = {ending: record["name"] for ending, record in sidecar["files"].items()}
     for name in names.values():
         if Path(name).name != name:
-            raise ValueError(f"{sidecarFile.name} names the file '{name}', which does not lie beside it")
+            told = _("{sidecar} names the file '{name}', which does not lie beside it")
+            raise ValueError(told.format(sidecar=sidecarFile.name, name=name))
     image = next(name for ending, name in names.items() if not ending.endswith("mask"))
     mask = next(name for ending, name in names.items() if ending.endswith("mask"))
     return Sample(sidecarFile.with_name(image), sidecarFile.with_name(mask), sidecarFile, sidecar)
 
 
-@dataclass
+@dataclass(eq=False)
 class Result:
-    """The nodes of one run."""
+    """The nodes of one run.
+
+    Attributes:
+        asked: what the panel asked for, where it was in this session.
+    """
 
     name: str
     samples: list[Sample]
@@ -84,11 +117,73 @@ class Result:
     reference: Any = None
     folderItem: int = 0
     nodes: list[Any] = field(default_factory=list)
+    asked: Any = None
+
+    @property
+    def number(self) -> int:
+        """Of the sample that the views show, from 0."""
+        number = 0 if self.browser is None else self.browser.GetSelectedItemNumber()
+        return min(max(number, 0), len(self.samples) - 1)
 
     @property
     def shown(self) -> Sample:
         """The sample that the views show."""
-        return self.samples[0 if self.browser is None else self.browser.GetSelectedItemNumber()]
+        return self.samples[self.number]
+
+    @property
+    def folder(self) -> Path:
+        """Where the run's files lie."""
+        return self.samples[0].sidecarFile.parent
+
+    @property
+    def present(self) -> bool:
+        """Whether the scene still holds what the run cannot be shown without."""
+        needed = [self.volume, self.segmentation, *([self.browser] if len(self.samples) > 1 else [])]
+        return all(node is not None and slicer.mrmlScene.IsNodePresent(node) for node in needed)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the scene still holds every node that was made so far."""
+        return all(slicer.mrmlScene.IsNodePresent(node) for node in self.nodes)
+
+    @property
+    def filesThere(self) -> bool:
+        """Whether the files of the sample that is shown are still on the disk."""
+        sample = self.shown
+        return all(file.is_file() for file in (sample.image, sample.mask, sample.sidecarFile))
+
+    @property
+    def patient(self) -> Any:
+        """The patient's volume in whose frame the result lies; None where there is none, or none any more."""
+        there = self.reference is not None and slicer.mrmlScene.IsNodePresent(self.reference)
+        return self.reference if there else None
+
+    @property
+    def toWorld(self) -> np.ndarray | None:
+        """4 x 4, what the result's parent transforms do to it; None where they are not linear."""
+        return localToWorld(self.volume)
+
+    @property
+    def hasLesion(self) -> bool:
+        """Whether the sample that is shown was made with a lesion."""
+        return self.shown.delivery["lesion_mm2"] > 0
+
+    def editedMask(self) -> np.ndarray | None:
+        """The lesion of the sample that is shown as the user changed it, bool `(K, J, I)`; None where nobody did."""
+        if self.segmentation.GetSegmentation().GetSegment(SEGMENT) is None:
+            return None
+        made = loadMask(self.shown)
+        mask = slicer.util.arrayFromSegmentBinaryLabelmap(self.segmentation, SEGMENT, self.volume)
+        now = np.zeros_like(made) if mask is None else mask > 0
+        return None if np.array_equal(made, now) else now
+
+    def ownsFolder(self) -> bool:
+        """Whether the folder holds this run, and so may be deleted with it: a scene's file can name any folder."""
+        try:
+            same = all(json.loads(sample.sidecarFile.read_text("utf-8")) == sample.sidecar for sample in self.samples)
+        except (OSError, ValueError):
+            return False
+        return same and self.folder.name.startswith("synthetic-")
 
     def remove(self) -> None:
         """Takes the run out of the scene; its files stay."""
@@ -98,13 +193,79 @@ class Result:
                 scene.RemoveNode(node)
         self.nodes.clear()
         hierarchy = subjectHierarchy()
-        if self.folderItem and hierarchy is not None:
+        if self.folderItem in _items(hierarchy):
             hierarchy.RemoveItem(self.folderItem)
         self.folderItem = 0
 
 
 def subjectHierarchy() -> Any:
     return slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+
+
+def findResults(known: Iterable[Result] = ()) -> list[Result]:
+    """The results of the scene, oldest first, whoever made them: this session, or the one that saved the scene.
+
+    Args:
+        known: results of which those that are still present are taken over as they are.
+    """
+    results = {result.volume.GetID(): result for result in known if result.present}
+    taken = {str(result.folder) for result in results.values()}
+    for volume in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
+        folder = volume.GetAttribute(FOLDER)
+        if not isSynthetic(volume) or folder is None or folder in taken:
+            continue
+        try:
+            result = _rebuild(volume, folder)
+        except (KeyError, TypeError, ValueError, StopIteration) as error:
+            logging.warning(f"JSDDPMSlicer: {volume.GetName()} is not taken for a result ({error!r})")
+            continue
+        if result is not None:
+            results[volume.GetID()] = result
+            taken.add(folder)
+    order = [node.GetID() for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")]
+    return [results[identifier] for identifier in order if identifier in results]
+
+
+def _rebuild(volume: Any, folder: str) -> Result | None:
+    """The result that a volume belongs to, from what its nodes say; None where its lesion is gone."""
+
+    def nodesOf(kind: str) -> list[Any]:
+        return [node for node in slicer.util.getNodesByClass(kind) if node.GetAttribute(FOLDER) == folder]
+
+    result = Result(volume.GetName(), [], volume=volume)
+    result.segmentation = next(iter(nodesOf("vtkMRMLSegmentationNode")), None)
+    if result.segmentation is None:
+        return None
+    result.browser = next(iter(nodesOf("vtkMRMLSequenceBrowserNode")), None)
+    sequences = nodesOf("vtkMRMLSequenceNode")
+    if sequences and result.browser is None:
+        return None
+    result.transform = next(iter(nodesOf("vtkMRMLLinearTransformNode")), None)
+    if result.transform is not None:
+        result.reference = result.transform.GetNodeReference(PATIENT)
+    made = [volume]
+    if result.browser is not None:
+        # A scene's file keeps the attributes of lesions in a sequence, and not those of volumes.
+        lesions = result.browser.GetSequenceNode(result.segmentation)
+        made = [lesions.GetNthDataNode(number) for number in range(lesions.GetNumberOfDataNodes())]
+    for node in made:
+        place = Path(folder) / Path(node.GetAttribute(SIDECAR_FILE)).name
+        result.samples.append(_sample(place, json.loads(node.GetAttribute(SIDECAR))))
+    found = [result.transform, volume, result.segmentation, *sequences, result.browser]
+    result.nodes = [node for node in found if node is not None]
+    hierarchy = subjectHierarchy()
+    parent = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(volume))
+    if hierarchy.GetItemAttribute(parent, SYNTHETIC) == "1":
+        result.folderItem = parent
+    return result
+
+
+def _items(hierarchy: Any) -> set[int]:
+    """All items of the subject hierarchy; asking it for one that is gone is an error."""
+    items = vtk.vtkIdList()
+    if hierarchy is not None:
+        hierarchy.GetItemChildren(hierarchy.GetSceneItemID(), items, True)
+    return {items.GetId(index) for index in range(items.GetNumberOfIds())}
 
 
 def importResult(
@@ -130,7 +291,7 @@ def importResult(
     yield "load FLAIR"
     mask = loadMask(first)
     yield "load mask"
-    result.segmentation = addSegmentation(result.volume, mask, pathology, f"{result.name} lesion")
+    result.segmentation = addSegmentation(result.volume, mask, pathology, _lesionName(result))
     _mark(result.segmentation, first)
     result.nodes.append(result.segmentation)
     yield "segmentation"
@@ -143,6 +304,10 @@ def importResult(
         yield "place"
     _file(result)
     yield "subject hierarchy"
+
+
+def _lesionName(result: Result) -> str:
+    return _("{result} lesion").format(result=result.name)
 
 
 def loadVolume(sample: Sample, name: str) -> Any:
@@ -171,7 +336,7 @@ def addSegmentation(volume: Any, mask: np.ndarray, pathology: Pathology, name: s
     node.CreateDefaultDisplayNodes()
     node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
     colour = [part / 255 for part in pathology.colour]
-    node.GetSegmentation().AddEmptySegment(SEGMENT, f"{pathology.label} (synthetic)", colour)
+    node.GetSegmentation().AddEmptySegment(SEGMENT, pathology.segmentName, colour)
     segment = node.GetSegmentation().GetSegment(SEGMENT)
     segment.SetTag(segment.GetTerminologyEntryTagName(), pathology.terminology)
     slicer.util.updateSegmentBinaryLabelmapFromArray(mask.astype(np.uint8), node, SEGMENT, volume)
@@ -214,7 +379,8 @@ def toWorld(point: np.ndarray, node: Any) -> np.ndarray:
     """A point in a node's coordinates, in the world's."""
     matrix = localToWorld(node)
     if matrix is None:
-        raise ValueError(f"{node.GetName()} lies under a transform that is not linear: harden it first")
+        told = _("{name} lies under a transform that is not linear: take it out of that transform first.")
+        raise ValueError(told.format(name=node.GetName()))
     return (matrix @ np.append(point, 1.0))[:3]
 
 
@@ -225,15 +391,18 @@ def isSynthetic(node: Any) -> bool:
 def _mark(node: Any, sample: Sample) -> None:
     node.SetAttribute(SYNTHETIC, "1")
     node.SetAttribute(SIDECAR, sample.sidecarFile.read_text(encoding="utf-8"))
+    node.SetAttribute(SIDECAR_FILE, sample.sidecarFile.name)
     node.SetAttribute(FOLDER, str(sample.sidecarFile.parent))
     node.SetDescription(sample.sidecar["notice"])
 
 
 def _transformTo(reference: Any, placement: Placement) -> Any:
     """The node that carries the model's space into the patient's."""
-    name = f"Model space to {reference.GetName()}"
+    name = _("Model space to {patient}").format(patient=reference.GetName())
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", name)
     node.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(placement.modelToPatient))
+    if slicer.mrmlScene.IsNodePresent(reference):
+        node.SetNodeReferenceID(PATIENT, reference.GetID())
     if reference.GetParentTransformNode() is not None:
         node.SetAndObserveTransformNodeID(reference.GetParentTransformNode().GetID())
     return node
@@ -242,8 +411,8 @@ def _transformTo(reference: Any, placement: Placement) -> Any:
 def _sequence(result: Result, others: list[Sample], pathology: Pathology) -> Iterator[str]:
     """Turns the first sample's nodes into the proxies of a sequence over all samples."""
     scene = slicer.mrmlScene
-    images = scene.AddNewNodeByClass("vtkMRMLSequenceNode", f"{result.name} samples")
-    masks = scene.AddNewNodeByClass("vtkMRMLSequenceNode", f"{result.name} lesion samples")
+    images = scene.AddNewNodeByClass("vtkMRMLSequenceNode", _("{result} samples").format(result=result.name))
+    masks = scene.AddNewNodeByClass("vtkMRMLSequenceNode", _("{result} lesion samples").format(result=result.name))
     result.nodes += [images, masks]
     for sequence in (images, masks):
         sequence.SetIndexName("sample")
@@ -260,14 +429,16 @@ def _sequence(result: Result, others: list[Sample], pathology: Pathology) -> Ite
             yield "load FLAIR"
             mask = loadMask(sample)
             yield "load mask"
-            segmentation = addSegmentation(volume, mask, pathology, f"{result.name} lesion")
+            segmentation = addSegmentation(volume, mask, pathology, _lesionName(result))
             _mark(segmentation, sample)
             masks.SetDataNodeAtValue(segmentation, str(number))
             scene.RemoveNode(segmentation)
         finally:
             scene.RemoveNode(volume)
         yield "sequence"
-    result.browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", f"{result.name} browser")
+    result.browser = scene.AddNewNodeByClass(
+        "vtkMRMLSequenceBrowserNode", _("{result} browser").format(result=result.name)
+    )
     result.nodes.append(result.browser)
     with slicer.util.NodeModify(result.browser):  # or proxies of its own are made before ours are named
         for sequence, proxy in ((images, result.volume), (masks, result.segmentation)):
@@ -279,11 +450,12 @@ def _sequence(result: Result, others: list[Sample], pathology: Pathology) -> Ite
 
 
 def _file(result: Result) -> None:
-    """One folder a run, beside and never inside a patient's study."""
+    """One folder a run, beside and never inside a patient's study; every node says which run it belongs to."""
     hierarchy = subjectHierarchy()
     result.folderItem = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), result.name)
     hierarchy.SetItemAttribute(result.folderItem, SYNTHETIC, "1")
     for node in result.nodes:
+        node.SetAttribute(FOLDER, str(result.folder))
         item = hierarchy.GetItemByDataNode(node)
         if item:
             hierarchy.SetItemParent(item, result.folderItem)

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import slicer
+from slicer.i18n import tr as _
 
 from .Scene import SYNTHETIC, isSynthetic, subjectHierarchy
 
-NO_DICOM = "synthetic images are not exported as DICOM, so that none gets into a patient's record"
+NO_DICOM = _("synthetic images are not exported as DICOM, so that none gets into a patient's record")
 
 DICOM_LABELS = {
     "SeriesDescription": "SYNTHETIC: shows no patient, not for clinical use",

@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 import qt
 import slicer
+from slicer.i18n import tr as _
 
-from .Geometry import Placement
+from .Geometry import Placement, parentProblem
 from .Scene import Result, isSynthetic, lesionCentreInWorld, localToWorld, toWorld, volumeMatrix
 
 RED, YELLOW = "Red", "Yellow"
 LAYERS = ("Background", "Foreground", "Label")
+
+MARGIN = 1.04
+"""How much more than a slice its view shows: a lesion at the edge of the brain is seen whole, with its outline."""
 
 
 def sliceNode(view: str = RED) -> Any:
@@ -63,6 +67,33 @@ class SliceState:
         place.SetFieldOfView(*self.fieldOfView)
 
 
+_before: dict[str, SliceState] = {}
+"""The views that show results, and what each showed before that."""
+
+
+def remember() -> None:
+    """Keeps what the slice views show, but for those that show something synthetic already."""
+    for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+        state = SliceState.of(node.GetLayoutName())
+        volumes = [slicer.mrmlScene.GetNodeByID(name) for name in state.layers if name] if state is not None else []
+        if any(volumes) and not any(isSynthetic(volume) for volume in volumes):
+            _before[state.view] = state
+
+
+def restore() -> None:
+    """Brings back what the views showed before a result, where the result has gone and nothing took its place."""
+    for view, state in list(_before.items()):
+        layers = compositeNode(view)
+        if layers is None or not any(getattr(layers, f"Get{layer}VolumeID")() for layer in LAYERS):
+            del _before[view]
+            state.restore()
+
+
+def forget() -> None:
+    """The scene goes, and with it what the views showed."""
+    _before.clear()
+
+
 def currentPosition(placement: Placement | None, reference: Any) -> tuple[float, float]:
     """The model's z at the centre of the red view, and the angle between the view and the model's slices.
 
@@ -74,8 +105,10 @@ def currentPosition(placement: Placement | None, reference: Any) -> tuple[float,
         Millimetres and degrees.
 
     Raises:
-        ValueError: if the volume lies under a transform that is not linear.
+        ValueError: if there is no red view, or the volume lies under a transform that cannot be followed.
     """
+    if sliceNode() is None:
+        raise ValueError(_("There is no red slice view: choose a layout that has one."))
     sliceToRAS = slicer.util.arrayFromVTKMatrix(sliceNode().GetSliceToRAS())
     centre, normal = sliceToRAS[:3, 3], sliceToRAS[:3, 2]
     toPatient = np.eye(4)
@@ -83,6 +116,9 @@ def currentPosition(placement: Placement | None, reference: Any) -> tuple[float,
         toWorldMatrix = localToWorld(reference)
         if toWorldMatrix is None:
             raise ValueError(f"{reference.GetName()} lies under a transform that is not linear: harden it first")
+        wrong = parentProblem(toWorldMatrix)
+        if wrong is not None:
+            raise ValueError(f"{reference.GetName()}: {wrong}.")
         toPatient = np.linalg.inv(toWorldMatrix)
     chosen = Placement(np.eye(4)) if placement is None else placement
     whole = Placement(chosen.patientToModel @ toPatient)
@@ -90,45 +126,68 @@ def currentPosition(placement: Placement | None, reference: Any) -> tuple[float,
 
 
 def showResult(result: Result) -> None:
-    """Puts a result into the slice views, fits the red one to it and centres all on its lesion."""
+    """Puts a result into the slice views, fits the red one to it and goes to its lesion in all."""
+    remember()
     slicer.util.setSliceViewerLayers(background=result.volume, foreground=None, label=None)
     _hideOtherLesions(result)
-    _align(sliceNode(RED), result.volume)
+    if sliceNode(RED) is not None:
+        _align(sliceNode(RED), result.volume)
     jumpTo(result)
 
 
 def jumpTo(result: Result) -> None:
-    """Centres the slice views on the lesion, or on the middle of a result without one."""
+    """Goes to the lesion in the slice views, or to the middle of a result without one; the red view shows all of it.
+
+    Nothing happens where the result is no longer in the scene.
+    """
+    if not result.present:
+        return
     centre = lesionCentreInWorld(result)
     if centre is None:
         size = np.array(result.volume.GetImageData().GetDimensions(), float)
         middle = volumeMatrix(result.volume) @ np.append((np.floor((size - 1) / 2)), 1.0)
         centre = toWorld(middle[:3], result.volume)
+    _fit(RED)
     for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
         node.JumpSliceByOffsetting(*centre)
-    logic = slicer.app.applicationLogic().GetSliceLogic(sliceNode(RED))
+
+
+def _fit(view: str) -> None:
+    """Shows the whole slice of a view's background, where there is such a view, with a margin."""
+    node = sliceNode(view)
+    logic = slicer.app.applicationLogic().GetSliceLogic(node) if node is not None else None
     if logic is not None:
         logic.FitSliceToBackground()
-    sliceNode(RED).JumpSliceByOffsetting(*centre)
+        width, height, depth = node.GetFieldOfView()
+        node.SetFieldOfView(width * MARGIN, height * MARGIN, depth)
 
 
 def showSideBySide(result: Result) -> None:
     """The result in the red view and its reference in the yellow one, in the same plane and field of view."""
-    slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutSideBySideView)
+    manager = slicer.app.layoutManager()
+    if manager is None or not result.present or result.patient is None:
+        return
+    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutSideBySideView)
+    remember()
     _hideOtherLesions(result)
     compositeNode(RED).SetBackgroundVolumeID(result.volume.GetID())
-    compositeNode(YELLOW).SetBackgroundVolumeID(result.reference.GetID())
+    compositeNode(YELLOW).SetBackgroundVolumeID(result.patient.GetID())
     for view in (RED, YELLOW):
         _align(sliceNode(view), result.volume)
     _showAlike(result)
-    # Once more when the views have got their new sizes, unless the result has gone by then.
-    qt.QTimer.singleShot(0, lambda: _showAlike(result) if result.nodes else None)
+    # Once more when the views have got their new sizes.
+    qt.QTimer.singleShot(0, lambda: _showAlike(result))
 
 
 def _showAlike(result: Result) -> None:
-    """Fits the red view to a result and gives the yellow one the same plane and field of view."""
-    jumpTo(result)
+    """Fits the red view to a result and gives the yellow one the same plane and field of view.
+
+    Nothing happens where the result is no longer in the scene, which may be closed or hold another one by now.
+    """
     red, yellow = sliceNode(RED), sliceNode(YELLOW)
+    if not result.present or red is None or yellow is None:
+        return
+    jumpTo(result)
     yellow.GetSliceToRAS().DeepCopy(red.GetSliceToRAS())
     yellow.UpdateMatrices()
     yellow.SetFieldOfView(*red.GetFieldOfView())
@@ -183,15 +242,14 @@ class Preview:
         affine = self._affine.copy()
         affine[2, 3] = position
         self._node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(affine))
-        if self.updates == 0:
-            place = sliceNode(RED)
+        place = sliceNode(RED)
+        if self.updates == 0 and place is not None and compositeNode(RED) is not None:
             place.SetOrientationToAxial()
             compositeNode(RED).SetBackgroundVolumeID(self._node.GetID())
             compositeNode(RED).SetForegroundVolumeID(None)
-            logic = slicer.app.applicationLogic().GetSliceLogic(place)
-            if logic is not None:
-                logic.FitSliceToBackground()
-        sliceNode(RED).SetSliceOffset(position)
+            _fit(RED)
+        if place is not None:
+            place.SetSliceOffset(position)
         self.updates += 1
 
     def close(self) -> None:

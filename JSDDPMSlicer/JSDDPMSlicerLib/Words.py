@@ -4,38 +4,46 @@ from __future__ import annotations
 
 from slicer.i18n import tr as _
 
-from .Scene import Sample
+from .Scene import Result, Sample
 
 
 def resultName(label: str, sidecar: dict, count: int) -> str:
     """The name of a run's nodes: synthetic first, then what and where."""
     positions = sidecar["geometry"]["positions_mm"]
-    where = f"z {positions[0]:g}" if len(positions) == 1 else f"z {positions[0]:g} to {positions[-1]:g}"
-    several = f", {count} samples" if count > 1 else ""
-    return f"Synthetic FLAIR, {label}, {where} mm{several}"
+    where = _("z {low:g} mm") if len(positions) == 1 else _("z {low:g} to {high:g} mm")
+    one, several = _("Synthetic FLAIR, {label}, {where}"), _("Synthetic FLAIR, {label}, {where}, {n} samples")
+    named = one if count == 1 else several
+    return named.format(label=label, where=where.format(low=positions[0], high=positions[-1]), n=count)
 
 
-def describe(samples: list[Sample]) -> str:
-    """Delivered against asked, size and contrast of the lesion, and what it is not."""
-    return "\n".join([*_delivered(samples), _("Synthetic: not the image of a patient, not for clinical use.")])
+def title(result: Result) -> str:
+    """What tells a result from the others of the scene."""
+    seed = result.samples[0].sidecar["request"]["seed"]
+    return _("{result}, seed {seed}").format(result=result.name, seed=seed)
 
 
-def _delivered(samples: list[Sample]) -> list[str]:
-    if len(samples) > 1:
-        return _several(samples)
-    sample = samples[0]
+def describe(result: Result) -> str:
+    """Which result it is, delivered against asked, size and contrast of the lesion, and what it is not."""
+    spoken = [f"{title(result)}."]
+    if len(result.samples) > 1:
+        spoken += _several(result.samples)
+        spoken.append(_("Sample {n} of {all} is shown.").format(n=result.number + 1, all=len(result.samples)))
+    spoken += _delivered(result.shown)
+    return "\n".join([*spoken, _("Synthetic: not the image of a patient, not for clinical use.")])
+
+
+def _delivered(sample: Sample) -> list[str]:
     delivery = sample.delivery
     spoken = [_asked(delivery)]
     if delivery["lesion_mm2"] > 0:
         spoken.append(_size(sample))
     if delivery["contrast"] is not None:
-        brighter = _("brighter") if delivery["contrast"] > 0 else _("darker")
-        share = 100 * abs(delivery["contrast"]) / _width(sample)
-        spoken.append(
-            _("It is {share:.0f} % of the intensity range {brighter} than the tissue around it.").format(
-                share=share, brighter=brighter
-            )
+        told = (
+            _("It is {share:.0f} % of the intensity range brighter than the tissue around it.")
+            if delivery["contrast"] > 0
+            else _("It is {share:.0f} % of the intensity range darker than the tissue around it.")
         )
+        spoken.append(told.format(share=100 * abs(delivery["contrast"]) / _width(sample)))
     if len(sample.sidecar["attempts"]) > 1:
         spoken.append(_("It took {n} draws.").format(n=len(sample.sidecar["attempts"])))
     return spoken
@@ -71,7 +79,7 @@ def _several(samples: list[Sample]) -> list[str]:
     spoken = [_("{good} of {all} samples are as asked.").format(good=good, all=len(samples))]
     areas = sorted(delivery["lesion_mm2"] for delivery in deliveries)
     if areas[-1] > 0:
-        spoken.append(_("Area of the lesion: {low:.0f} to {high:.0f} mm².").format(low=areas[0], high=areas[-1]))
+        spoken.append(_("Areas of the lesions: {low:.0f} to {high:.0f} mm².").format(low=areas[0], high=areas[-1]))
     redraws = sum(len(sample.sidecar["attempts"]) - 1 for sample in samples)
     if redraws:
         spoken.append(_("{n} draws were repeated.").format(n=redraws))

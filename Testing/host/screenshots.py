@@ -161,6 +161,7 @@ def take(photographer: Photographer, module: Any) -> None:
         lambda: not panel.busy or (panel.run.preview is not None and "tep 3" in panel.ui.statusLabel.text), PATIENCE_S
     )
     photographer.draw("generate-running")
+    until(lambda: not panel.justStarted, PATIENCE_S)
     panel.ui.applyButton.click()
     until(lambda: not panel.busy, PATIENCE_S)
 

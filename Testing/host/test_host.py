@@ -127,6 +127,18 @@ def test_a_slot_that_raises_is_noted(app, connect: str) -> None:
     app.slotErrors.clear()
 
 
+def test_a_timers_call_that_raises_is_noted_and_the_event_loop_goes_on(app) -> None:
+    import qt
+
+    later = []
+    qt.QTimer.singleShot(0, lambda: 1 / 0)
+    qt.QTimer.singleShot(0, lambda: later.append(1))
+    app.processEvents()
+    assert later == [1]
+    assert [kind for kind, _, _ in app.slotErrors] == [ZeroDivisionError]
+    app.slotErrors.clear()
+
+
 def test_an_observer_that_raises_is_noted(app, scene) -> None:
     node = scene.AddNewNodeByClass("vtkMRMLTextNode")
     node.AddObserver("ModifiedEvent", lambda caller, event: 1 / 0)

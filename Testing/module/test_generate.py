@@ -177,6 +177,7 @@ def test_the_users_view_is_restored_when_a_run_is_cancelled(panel: Any) -> None:
     panel.ui.applyButton.click()
     assert until(lambda: panel.run.preview.updates > 0, PATIENCE)
     assert slicer.mrmlScene.GetNodeByID("vtkMRMLSliceCompositeNodeRed").GetBackgroundVolumeID() != own.GetID()
+    assert until(lambda: not panel.justStarted, 5)
     panel.ui.applyButton.click()
     assert until(lambda: not panel.busy, PATIENCE)
     after = Views.SliceState.of("Red")
@@ -191,7 +192,7 @@ def test_apply_is_cancel_while_it_runs_and_nothing_stays(panel: Any, tmp_path: P
     panel.ui.applyButton.click()
     assert panel.ui.applyButton.text == "Cancel"
     assert not panel.ui.requestSection.enabled
-    assert until(lambda: "tep " in panel.ui.statusLabel.text, PATIENCE)
+    assert until(lambda: "tep " in panel.ui.statusLabel.text and not panel.justStarted, PATIENCE)
     panel.ui.applyButton.click()
     assert not panel.ui.applyButton.enabled
     assert until(lambda: not panel.busy, 10)

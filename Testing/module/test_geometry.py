@@ -36,7 +36,7 @@ def test_a_sheared_grid_is_refused_with_its_angle(seed: int) -> None:
     sheared[:3, 2] += np.tan(np.radians(12)) * np.linalg.norm(sheared[:3, 2]) * unit[:, 1]
     problem = gridProblem(sheared)
     assert problem is not None
-    assert "78.0 degrees" in problem
+    assert "12.0 degrees away from right angles" in problem
     assert "resample it first" in problem
 
 

@@ -141,6 +141,7 @@ def test_a_result_saved_to_a_full_disk_spoils_no_older_file(
     panel: Any, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(panel)
+    monkeypatch.setattr(slicer.util, "confirmYesNoDisplay", lambda *_, **__: True)
     for ending in (".nii.gz", ".nrrd"):
         older = small_disk / f"mine_desc-synthetic_FLAIR{ending}"
         older.write_text("older")

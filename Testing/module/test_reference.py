@@ -53,7 +53,7 @@ def with_placement(panel: Any, volume: Any, matrix: np.ndarray) -> None:
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "registration")
     node.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
     node.SetNodeReferenceID(Reference.REGISTERED, volume.GetID())
-    node.SetAttribute(Reference.APPROVED, "1")
+    Reference.approveRegistration(node)
     panel.parameters.reference = volume
     panel.refresh()
 
@@ -132,7 +132,7 @@ def test_a_sheared_volume_is_refused_with_its_angle(panel: Any) -> None:
     matrix[1, 2] = 0.8
     panel.parameters.reference = noise_volume(matrix, "tilted")
     assert not panel.ui.applyButton.enabled
-    assert "tilted: its voxel axes stand at" in panel.ui.applyButton.toolTip
+    assert "tilted: its voxel axes are 14.9 degrees away" in panel.ui.applyButton.toolTip
     assert not panel.ui.registerButton.enabled
     assert "resample it first" in panel.ui.registerButton.toolTip
 

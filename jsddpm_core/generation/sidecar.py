@@ -98,6 +98,21 @@ class VolumeChecks(Strict):
     real_inter_slice_correlation: float | None
 
 
+class Saved(Strict):
+    """How files that a user saved elsewhere differ from the ones that were made.
+
+    Attributes:
+        model_to_patient: 4 x 4, from the model's space to that of the saved files, RAS millimetres; None where equal.
+        reference: SHA-256 of the name of the patient's volume in whose frame they lie; the name itself is nobody's
+            business.
+        mask_edited: whether the mask was changed by hand.
+    """
+
+    model_to_patient: tuple[tuple[float, float, float, float], ...] | None = None
+    reference: str | None = None
+    mask_edited: bool = False
+
+
 class Sidecar(Strict):
     """Of one sample or volume."""
 
@@ -111,6 +126,7 @@ class Sidecar(Strict):
     attempts: tuple[Delivery, ...] = Field(min_length=1, description="each draw's checks; the last was kept")
     volume: VolumeChecks | None = None
     files: dict[str, FileRecord]
+    saved: Saved | None = None
 
     @property
     def delivery(self) -> Delivery:
@@ -119,7 +135,8 @@ class Sidecar(Strict):
 
     def to_bytes(self) -> bytes:
         """The file's content; equal sidecars give equal bytes."""
-        return (json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n").encode()
+        apart = {"saved"} if self.saved is None else set()
+        return (json.dumps(self.model_dump(mode="json", exclude=apart), indent=1, ensure_ascii=False) + "\n").encode()
 
     def matches(self, other_request: Request, digest: str) -> bool:
         """Whether this is what a resolved request would give from that bundle, wherever it lies."""

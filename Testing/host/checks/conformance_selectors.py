@@ -58,6 +58,10 @@ def run(checks):
     hidden.SetHideFromEditors(True)
     scene.AddNode(hidden)
     checks.equal("hidden nodes are not listed", box.nodeCount(), 1)
+    box.sortFilterProxyModel().hiddenNodeIDs = [volume.GetID()]
+    checks.equal("nor are those that the filter leaves out", box.nodeCount(), 0)
+    box.sortFilterProxyModel().hiddenNodeIDs = []
+    checks.equal("until it lets them in again", box.nodeCount(), 1)
     scene.RemoveNode(hidden)
     box.setCurrentNode(volume)
     scene.RemoveNode(volume)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import ctk
@@ -20,6 +21,23 @@ SCENE_EVENTS = (
     slicer.vtkMRMLScene.EndBatchProcessEvent,
 )
 MODIFIED = 33  # vtkCommand::ModifiedEvent
+
+
+class qMRMLSortFilterProxyModel:
+    """Which nodes a selector leaves out by their identifiers."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed, self._hidden = changed, ()
+
+    @property
+    def hiddenNodeIDs(self) -> tuple[str, ...]:
+        return self._hidden
+
+    @hiddenNodeIDs.setter
+    def hiddenNodeIDs(self, identifiers: list[str]) -> None:
+        if self._hidden != tuple(identifiers):
+            self._hidden = tuple(identifiers)
+            self._changed()
 
 
 class qMRMLNodeComboBox(qt.QWidget):
@@ -56,6 +74,7 @@ class qMRMLNodeComboBox(qt.QWidget):
         self._shown: list[str] = []  # identifiers of the nodes in the list
         self._id = ""
         self._requested = ""
+        self._proxyModel = qMRMLSortFilterProxyModel(self._refilter)
         self._observations = Observations()
         self._nodeObservations = Observations()
         self._box = ctk.ctkComboBox(self)
@@ -117,7 +136,7 @@ class qMRMLNodeComboBox(qt.QWidget):
     def _accepts(self, node: Any) -> bool:
         if node.GetHideFromEditors() and not self._showHidden:
             return False
-        if any(node.IsA(hidden) for hidden in self._hiddenTypes):
+        if any(node.IsA(hidden) for hidden in self._hiddenTypes) or node.GetID() in self._proxyModel.hiddenNodeIDs:
             return False
         for kind in self._types:
             if node.GetClassName() == kind or (self._showChildren and node.IsA(kind)):
@@ -269,6 +288,9 @@ class qMRMLNodeComboBox(qt.QWidget):
     def removeAttribute(self, kind: str, name: str) -> None:
         self._attributes.pop((kind, name), None)
         self._refilter()
+
+    def sortFilterProxyModel(self) -> qMRMLSortFilterProxyModel:
+        return self._proxyModel
 
     def nodeTypeLabel(self, kind: str) -> str:
         if kind in self._labels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from PySide6 import QtCore, QtGui, QtWidgets
@@ -61,11 +62,27 @@ def _shortcut(self: Any, *arguments: Any) -> None:
     QtGui.QShortcut.__init__(self, *arguments)
 
 
+def _singleShot(milliseconds: int, slot: Any) -> None:
+    """QTimer.singleShot(int, callable).
+
+    Qt for Python leaves what the callable raises for whoever asks next, while the event loop goes on: it may never end.
+    """
+
+    def call() -> None:
+        try:
+            slot()
+        except Exception:
+            sys.excepthook(*sys.exc_info())
+
+    QtCore.QTimer.singleShot(milliseconds, call)
+
+
 REPLACED: dict[str, dict[str, Any]] = {
     "QSettings": {"value": _settingsValue},
     "QMenu": {"addAction": _addAction(QtWidgets.QMenu)},
     "QToolBar": {"addAction": _addAction(QtWidgets.QToolBar)},
     "QShortcut": {"__init__": _shortcut},
+    "QTimer": {"singleShot": staticmethod(_singleShot)},
     "QFileDialog": {
         "getOpenFileName": staticmethod(_openFileName),
         "getOpenFileNames": staticmethod(_openFileNames),
