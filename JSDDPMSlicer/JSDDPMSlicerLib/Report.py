@@ -15,6 +15,8 @@ from .Tables import fitHeight
 
 FILE = "report.json"
 ROWS_SHOWN = 10
+ROW_HEIGHT = 24
+WIDEST = 210
 RATIO = "memorisation ratio"
 TOGETHER = "all requests"
 
@@ -32,7 +34,8 @@ class Report:
         table.setColumnCount(3)
         table.setHorizontalHeaderLabels([_("Measure"), _("Synthetic (95 % interval)"), _("Real")])
         table.verticalHeader().setVisible(False)
-        table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+        table.setWordWrap(False)
         table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
         table.setSelectionMode(qt.QAbstractItemView.NoSelection)
         self._there = False
@@ -55,14 +58,15 @@ class Report:
         table = self.ui.reportTable
         table.setRowCount(len(rows))
         for number, row in enumerate(rows):
-            name = f"{row['group']}: {row['synthetic']['name']}" if row["group"] else row["synthetic"]["name"]
+            name = f"{row['synthetic']['name']}, {row['group']}" if row["group"] else row["synthetic"]["name"]
             for column, text in enumerate((name, value(row["synthetic"]), value(row["real"]))):
                 item = qt.QTableWidgetItem(text)
                 target = row.get("target")
                 item.setToolTip(f"{name}. " + (_("Aimed at: {target}.").format(target=target) if target else ""))
                 table.setItem(number, column, item)
-        for column in (1, 2):
+        for column in range(table.columnCount):
             table.resizeColumnToContents(column)
+        table.setColumnWidth(0, min(table.columnWidth(0), WIDEST))
         fitHeight(table, ROWS_SHOWN)
 
 

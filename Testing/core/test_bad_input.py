@@ -263,7 +263,7 @@ MASK = np.zeros(FLAIR.shape, np.uint8)
 SCANS: dict[str, tuple] = {
     "no image": (None,),
     "a corrupt image": (b"\x1f\x8bnot a scan",),
-    "a mask of another shape": (FLAIR, MASK[:-1]),
+    "a mask of another shape that lies elsewhere": (FLAIR, np.ones_like(MASK[:-1]), 500.0),
     "a mask of another affine": (FLAIR, MASK, 5.0),
     "non-finite values": (np.where(FLAIR > 600, np.nan, FLAIR).astype(np.float32),),
     "an empty image": (np.zeros_like(FLAIR),),

@@ -154,7 +154,7 @@ def test_from_cases_to_a_bundle_that_samples(
     pytest.importorskip("lightning", reason="training needs the extra 'train'")
     cache, trained, bundle = tmp_path / "cache", tmp_path / "run", tmp_path / "trained"
     sets = [
-        *SMALL, "data.grid.shape=[48,56,40]", "data.grid.spacing_mm=4", "data.grid.first_slice=8",
+        *SMALL[1:], "data.grid.shape=[48,56,40]", "data.grid.spacing_mm=4", "data.grid.first_slice=8",
         "data.grid.last_slice=30", "training.max_steps=2", "training.batch_size=4", "training.precision=fp32",
         "training.warmup_steps=0", "training.validation_every=1000",
     ]  # fmt: skip
