@@ -100,7 +100,7 @@ def studio() -> Iterator[tuple[Any, Any]]:
 
     loaded = application.load_module(str(MODULE))
     with tempfile.TemporaryDirectory() as results:
-        slicer.app.userSettings().setValue("JSDDPMSlicer/ResultsFolder", results)
+        slicer.app.userSettings().setValue("JSDDPMSlicer/ResultsFolder", f"{results}/JSDDPMSlicer/Results")
         window = mainwindow.openMainWindow([loaded])
         window.resize(*SIZE)
         window.show()
