@@ -103,7 +103,10 @@ class SetupPanel:
         self.ui.ownInterpreterButton.toolTip = (
             _("Compute with Slicer's own Python again.") if interpreter.foreign else _("It computes already.")
         )
-        self.ui.resultsStatus.text = str(Runs.resultsFolder())
+        folder = Runs.resultsFolder()
+        self.ui.resultsStatus.text = "/".join(["...", *folder.parts[-2:]])
+        self.ui.resultsStatus.toolTip = str(folder)
+        self.ui.interpreterStatus.setVisible(bool(self.ui.interpreterStatus.text))
         self.refreshWorker()
         self._refreshModels()
         self.ui.diagnosticsText.plainText = Installation.diagnostics(self._log(), self.gpus)
@@ -203,14 +206,18 @@ class SetupPanel:
     def _onDescribed(self, job: Job) -> None:
         """Says at once whether the chosen Python serves."""
         if job.state is JobState.FAILED:
-            self.ui.interpreterStatus.text = job.error.message
+            self._tellOfInterpreter(job.error.message)
         elif job.state is JobState.SUCCEEDED:
             wanted = ("torch", "monai", "pydantic", "safetensors", "nibabel", "SimpleITK")
             lacking = [name for name in wanted if name not in job.result["packages"]]
             told = (
                 _("Python {version} lacks {names}: install them there.") if lacking else _("Python {version} serves.")
             )
-            self.ui.interpreterStatus.text = told.format(version=job.result["python"], names=", ".join(lacking))
+            self._tellOfInterpreter(told.format(version=job.result["python"], names=", ".join(lacking)))
+
+    def _tellOfInterpreter(self, text: str) -> None:
+        self.ui.interpreterStatus.text = text
+        self.ui.interpreterStatus.setVisible(bool(text))
 
     def onChooseResults(self) -> None:
         path = qt.QFileDialog.getExistingDirectory(self.widget, _("Results folder"), str(Runs.resultsFolder()))

@@ -106,7 +106,7 @@ def studio() -> Iterator[tuple[Any, Any]]:
     loaded = application.load_module(str(MODULE))
     with tempfile.TemporaryDirectory() as results:
         for name in ("Results", "Models"):
-            slicer.app.userSettings().setValue(f"JSDDPMSlicer/{name}Folder", f"{results}/{name}")
+            slicer.app.userSettings().setValue(f"JSDDPMSlicer/{name}Folder", f"{results}/JSDDPMSlicer/{name}")
         window = mainwindow.openMainWindow([loaded])
         window.resize(*SIZE)
         window.show()

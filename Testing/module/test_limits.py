@@ -128,7 +128,7 @@ def test_a_full_disk_for_previews_costs_only_the_previews(panel: Any, small_scra
 @linux_only
 def test_a_full_disk_stops_a_registration_before_it_begins(module: Any, small_scratch: Path) -> None:
     panel = module.generate
-    volume = slicer.util.addVolumeFromArray(np.random.default_rng(0).normal(size=(32, 32, 32)), name="patient")
+    volume = slicer.util.addVolumeFromArray(np.random.default_rng(0).normal(size=(80, 80, 80)), name="patient")
     panel.parameters.reference = volume
     panel.ui.registerButton.click()
     assert panel.reference.job is None

@@ -97,7 +97,7 @@ def test_the_current_slice_gives_its_height_in_the_models_space(panel: Any) -> N
     red.SetSliceOffset(200.0)
     panel.ui.currentSliceButton.click()
     assert panel.parameters.positionMm == pytest.approx(30.0)
-    assert "outside -30 to 30 mm" in panel.ui.statusLabel.text
+    assert "not in -30.00 to 30.00 mm" in panel.ui.statusLabel.text
     red.SetOrientationToSagittal()
     red.JumpSliceByCentering(0.0, 0.0, -20.0)
     panel.ui.currentSliceButton.click()

@@ -22,6 +22,11 @@ def settle(app: Any) -> None:
         app.processEvents()
 
 
+def named(begin: str) -> list[Any]:
+    volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    return [node for node in volumes if node.GetName().startswith(begin)]
+
+
 def scratch(app: Any) -> list[str]:
     return [path.name for path in (Path(app.temporaryPath) / "JSDDPMSlicer").glob("register-*")]
 
@@ -35,7 +40,16 @@ def head(name: str = "head", matrix: np.ndarray | None = None) -> Any:
 
 
 @pytest.fixture
-def worker(panel: Any, monkeypatch: pytest.MonkeyPatch) -> list[Job]:
+def idle(module: Any) -> Any:
+    """The Generate panel with the small model chosen, for what needs no worker."""
+    generate = module.generate
+    combo = generate.ui.modelCombo
+    combo.setCurrentIndex(combo.findText("Random weights"))
+    return generate
+
+
+@pytest.fixture
+def worker(idle: Any, monkeypatch: pytest.MonkeyPatch) -> list[Job]:
     """The registrations that were asked for; the test ends them."""
     asked: list[Job] = []
 
@@ -45,7 +59,7 @@ def worker(panel: Any, monkeypatch: pytest.MonkeyPatch) -> list[Job]:
         job.enter(JobState.STARTING)
         job.enter(JobState.RUNNING)
 
-    monkeypatch.setattr(panel.reference.worker, "submit", submit)
+    monkeypatch.setattr(idle.reference.worker, "submit", submit)
     return asked
 
 
@@ -86,31 +100,31 @@ def test_without_its_patient_a_result_cannot_be_shown_beside_it(panel: Any, app:
 
 
 @pytest.mark.parametrize("how", ["removed", "unchosen", "other", "moved"])
-def test_a_registration_belongs_to_its_volume_alone(panel: Any, app: Any, worker: list[Job], how: str) -> None:
+def test_a_registration_belongs_to_its_volume_alone(idle: Any, app: Any, worker: list[Job], how: str) -> None:
     volume, other = head("one"), head("two")
-    panel.parameters.reference = volume
-    panel.ui.registerButton.click()
+    idle.parameters.reference = volume
+    idle.ui.registerButton.click()
     assert scratch(app)
     if how == "removed":
         slicer.mrmlScene.RemoveNode(volume)
     elif how == "moved":
         volume.SetOrigin(30, 0, 0)
     else:
-        panel.parameters.reference = other if how == "other" else None
+        idle.parameters.reference = other if how == "other" else None
     worker[-1].succeed(FOUND)
     settle(app)
     assert not scratch(app), "the patient's image must not stay on the disk"
-    assert panel.reference.transform is None
-    assert "The registration was of one" in panel.ui.referenceStatus.text
-    assert slicer.mrmlScene.GetFirstNodeByName("Template") is None
+    assert idle.reference.transform is None
+    assert "The registration was of one" in idle.ui.referenceStatus.text
+    assert not named("Template")
 
 
-def test_what_cannot_be_registered_is_said_before_it_is_tried(panel: Any, app: Any, worker: list[Job]) -> None:
+def test_what_cannot_be_registered_is_said_before_it_is_tried(idle: Any, app: Any, worker: list[Job]) -> None:
     def why(volume: Any) -> str:
-        panel.parameters.reference = volume
+        idle.parameters.reference = volume
         settle(app)
-        assert not panel.ui.registerButton.enabled
-        return panel.ui.registerButton.toolTip
+        assert not idle.ui.registerButton.enabled
+        return idle.ui.registerButton.toolTip
 
     single = slicer.util.addVolumeFromArray(np.ones((1, 90, 90), np.float32), name="single")
     assert why(single) == "single is a single slice: register a whole volume."
@@ -124,84 +138,84 @@ def test_what_cannot_be_registered_is_said_before_it_is_tried(panel: Any, app: A
     for value, told in ((np.nan, "not numbers"), (1.0, "the same everywhere")):
         broken = head("broken")
         slicer.util.updateVolumeFromArray(broken, np.full((20, 20, 20), value, np.float32))
-        panel.parameters.reference = broken
-        panel.ui.registerButton.click()
-        assert told in panel.ui.referenceStatus.text
+        idle.parameters.reference = broken
+        idle.ui.registerButton.click()
+        assert told in idle.ui.referenceStatus.text
     assert not worker
 
 
-def test_a_failure_names_the_volume_and_not_a_hidden_file(panel: Any, worker: list[Job]) -> None:
+def test_a_failure_names_the_volume_and_not_a_hidden_file(idle: Any, worker: list[Job]) -> None:
 
-    panel.parameters.reference = head("Mrs. <b>Smith</b>")
-    panel.ui.registerButton.click()
+    idle.parameters.reference = head("Mrs. <b>Smith</b>")
+    idle.ui.registerButton.click()
     job = worker[-1]
     job.fail(JobError(f"{job.params['image']} could not be aligned: give it in MNI152 space"))
-    assert panel.ui.referenceStatus.text.startswith("Mrs. <b>Smith</b> could not be aligned")
-    assert panel.ui.referenceStatus.textFormat == qt.Qt.PlainText
+    assert idle.ui.referenceStatus.text.startswith("Mrs. <b>Smith</b> could not be aligned")
+    assert idle.ui.referenceStatus.textFormat == qt.Qt.PlainText
 
 
 # ------------------------------------------------------------ approval
 
 
 def test_approval_ends_when_the_volume_is_said_to_be_aligned_and_comes_back(
-    panel: Any, app: Any, worker: list[Job]
+    idle: Any, app: Any, worker: list[Job]
 ) -> None:
-    proposed(panel, worker, head())
-    assert panel.ui.referenceStatus.text == "Do brain and template lie over each other?"
-    assert slicer.mrmlScene.GetFirstNodeByName("Registered volume") is not None
-    panel.ui.alignedCheck.checked = True
+    proposed(idle, worker, head())
+    assert idle.ui.referenceStatus.text == "Do brain and template lie over each other?"
+    assert named("Registered volume")
+    idle.ui.alignedCheck.checked = True
     settle(app)
-    assert slicer.mrmlScene.GetFirstNodeByName("Template") is None
-    assert slicer.mrmlScene.GetFirstNodeByName("Registered volume") is None
-    assert panel.ui.applyButton.enabled
-    panel.ui.alignedCheck.checked = False
+    assert not named("Template")
+    assert not named("Registered volume")
+    assert idle.ui.applyButton.enabled
+    idle.ui.alignedCheck.checked = False
     settle(app)
-    assert slicer.mrmlScene.GetFirstNodeByName("Template") is not None
-    panel.ui.approveButton.click()
-    assert panel.ui.applyButton.enabled
-    assert slicer.mrmlScene.GetFirstNodeByName("Template") is None
+    assert named("Template")
+    idle.ui.approveButton.click()
+    assert idle.ui.applyButton.enabled
+    assert not named("Template")
 
 
-def test_a_scene_saved_before_the_judgement_asks_again(panel: Any, app: Any, worker: list[Job], tmp_path: Path) -> None:
-    proposed(panel, worker, head())
+def test_a_scene_saved_before_the_judgement_asks_again(idle: Any, app: Any, worker: list[Job], tmp_path: Path) -> None:
+    proposed(idle, worker, head())
     slicer.util.saveScene(str(tmp_path / "scene.mrb"))
     slicer.mrmlScene.Clear(0)
     settle(app)
     slicer.util.loadScene(str(tmp_path / "scene.mrb"))
     settle(app)
-    assert panel.reference.awaitsApproval
-    assert slicer.mrmlScene.GetFirstNodeByName("Template") is not None
-    panel.ui.approveButton.click()
+    assert idle.reference.awaitsApproval
+    assert named("Template")
+    idle.ui.approveButton.click()
     slicer.util.saveScene(str(tmp_path / "again.mrb"))
     slicer.mrmlScene.Clear(0)
     settle(app)
     slicer.util.loadScene(str(tmp_path / "again.mrb"))
     settle(app)
-    assert panel.reference.approved, "an approval outlives its session"
+    assert idle.reference.approved, "an approval outlives its session"
 
 
-def test_a_registration_goes_with_its_patient(panel: Any, app: Any, worker: list[Job]) -> None:
+def test_a_registration_goes_with_its_patient(idle: Any, app: Any, worker: list[Job]) -> None:
     volume = head()
-    proposed(panel, worker, volume)
+    registration = proposed(idle, worker, volume)
     slicer.mrmlScene.RemoveNode(volume)
     settle(app)
-    assert not slicer.util.getNodesByClass("vtkMRMLLinearTransformNode")
-    assert slicer.mrmlScene.GetFirstNodeByName("Template") is None
+    assert not slicer.mrmlScene.IsNodePresent(registration)
+    assert not named("Template")
 
 
 # ------------------------------------------------------------ changed under the panel
 
 
-def test_the_panel_sees_what_happens_to_volume_and_registration(panel: Any, app: Any) -> None:
+def test_the_panel_sees_what_happens_to_volume_and_registration(idle: Any, app: Any) -> None:
     def why() -> str:
         settle(app)
-        assert not panel.ui.applyButton.enabled
-        return panel.ui.applyButton.toolTip
+        assert not idle.ui.applyButton.enabled
+        return idle.ui.applyButton.toolTip
 
     volume = noise_volume(oblique())
-    with_placement(panel, volume, turned((5, 10, -15), (4, -7, 12)))
+    with_placement(idle, volume, turned((5, 10, -15), (4, -7, 12)))
     settle(app)
-    assert panel.ui.applyButton.enabled
+    assert idle.ui.applyButton.enabled
     sheared = oblique()
     sheared[1, 2] += 2.0
     volume.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(sheared))
@@ -210,38 +224,38 @@ def test_the_panel_sees_what_happens_to_volume_and_registration(panel: Any, app:
     parent = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "moved")
     volume.SetAndObserveTransformNodeID(parent.GetID())
     settle(app)
-    assert panel.ui.applyButton.enabled
+    assert idle.ui.applyButton.enabled
     for factors, told in (((-1, 1, 1), "exchanges left and right"), ((1, 1, 0), "flattens space")):
         parent.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(np.diag([*factors, 1.0])))
         assert told in why()
-        panel.useCurrentSlice()
-        assert told in panel.ui.statusLabel.text
+        idle.useCurrentSlice()
+        assert told in idle.ui.statusLabel.text
     warp = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLBSplineTransformNode", "warp")
     volume.SetAndObserveTransformNodeID(warp.GetID())
     assert "not linear" in why()
     volume.SetAndObserveTransformNodeID(None)
     settle(app)
-    assert panel.ui.applyButton.enabled
-    slicer.mrmlScene.RemoveNode(panel.reference.transform)
+    assert idle.ui.applyButton.enabled
+    slicer.mrmlScene.RemoveNode(idle.reference.transform)
     assert "Register patient" in why()
 
 
 @pytest.mark.parametrize("factors", [(-1, 1, 1), (1, 1, 0), (1, 1, 1.1)])
 def test_a_registration_that_is_edited_is_not_approved_any_more(
-    panel: Any, app: Any, factors: tuple[float, float, float]
+    idle: Any, app: Any, factors: tuple[float, float, float]
 ) -> None:
-    with_placement(panel, head(), np.eye(4))
+    with_placement(idle, head(), np.eye(4))
     settle(app)
-    assert panel.ui.applyButton.enabled
-    node = panel.reference.transform
+    assert idle.ui.applyButton.enabled
+    node = idle.reference.transform
     node.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(np.diag([*factors, 1.0])))
     settle(app)
-    assert not panel.ui.applyButton.enabled
-    panel.ui.approveButton.click()
+    assert not idle.ui.applyButton.enabled
+    idle.ui.approveButton.click()
     settle(app)
-    assert panel.ui.applyButton.enabled == (factors[0] * factors[2] > 0)
-    if not panel.ui.applyButton.enabled:
-        assert "register again" in panel.ui.applyButton.toolTip
+    assert idle.ui.applyButton.enabled == (factors[0] * factors[2] > 0)
+    if not idle.ui.applyButton.enabled:
+        assert "register again" in idle.ui.applyButton.toolTip
 
 
 def test_a_small_shear_of_rounded_numbers_is_no_obstacle() -> None:

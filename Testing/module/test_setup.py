@@ -285,10 +285,11 @@ def test_the_results_folder_is_shown_and_can_be_changed(
     from JSDDPMSlicerLib import Runs
 
     ui = module.settings.ui
-    assert ui.resultsStatus.text == str(tmp_path / "results")
+    assert ui.resultsStatus.text == f".../{tmp_path.name}/results"
+    assert ui.resultsStatus.toolTip == str(tmp_path / "results")
     monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "elsewhere"))
     ui.resultsButton.click()
-    assert ui.resultsStatus.text == str(tmp_path / "elsewhere")
+    assert ui.resultsStatus.toolTip == str(tmp_path / "elsewhere")
     assert Runs.newRunFolder("ms").parent == tmp_path / "elsewhere"
     settings.setValue("JSDDPMSlicer/ResultsFolder", "/proc/x")
     ui.openResultsButton.click()
