@@ -61,7 +61,8 @@ test: $(READY)
 
 faults: $(READY)
 	@$(RUN) $(SYSTEM_LIBRARIES) --required
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -m slow -s -k kills Testing/module/test_faults.py
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -m slow -s -k kills Testing/core/test_fine_tune_faults.py \
+		Testing/module/test_faults.py
 
 gaps: $(READY)
 	@$(RUN) $(SYSTEM_LIBRARIES) --required
@@ -82,7 +83,8 @@ lint: $(READY)
 
 # The slices of the demo model's own cases: what its test subjects and the training images are looked up in.
 $(CACHE)/cache.json: | $(READY)
-	$(JSDDPM) prepare $(DATA)/soop-axial $(DATA)/ms-volumes --pathology infarct --pathology ms --out $(CACHE)
+	$(JSDDPM) prepare $(DATA)/soop-axial $(DATA)/ms-volumes --pathology infarct --pathology ms --simulate-fcd 0.6 \
+		--split Testing/benchmarks/demo_splits.tsv --out $(CACHE)
 
 quality: $(READY) $(CACHE)/cache.json
 	$(RUN) -m jsddpm_core.evaluation.quality --model $(MODEL) --cache $(CACHE) --samples build/quality \

@@ -218,6 +218,19 @@ def test_the_table_of_participants_can_name_the_pathology(cases: Path, tmp_path:
     assert {(record.pathology, record.mask_known) for record in control} == {("none", True)}
 
 
+def test_a_table_can_leave_a_person_out(cases: Path, tmp_path: Path, config: Config) -> None:
+    table = tmp_path / "splits.tsv"
+    table.write_text("subject\tsplit\nsub-03\tout\nsub-02\ttrain\n", encoding="utf-8")
+    report = prepare([cases], config, tmp_path / "cache", ["infarct"], split_file=table)
+    assert [(outcome.case, outcome.reason) for outcome in report.left_out] == [
+        ("cases/sub-03", "the table of splits leaves it out")
+    ]
+    assert "cases/sub-03" not in {record.subject for record in report.cache.records}
+    assert {record.split for record in report.cache.records if record.subject == "cases/sub-02"} == {"train"}
+    again = prepare([cases], config, tmp_path / "cache", ["infarct"], split_file=table)
+    assert not again.rebuilt and again.outcomes == report.outcomes
+
+
 def test_wrong_requests_are_told_what_would_be_right(cases: Path, tmp_path: Path, config: Config) -> None:
     out = tmp_path / "cache"
     with pytest.raises(CaseError, match="unknown pathology 'infarkt': did you mean 'infarct'"):

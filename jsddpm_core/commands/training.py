@@ -26,7 +26,9 @@ def prepare(
     ] = None,
     config: Annotated[str, typer.Option("--config", help="Configuration file, or a shipped one's name.")] = "fast",
     override: options.Set = None,
-    split: Annotated[Path | None, typer.Option("--split", help="Table of subject and split.")] = None,
+    split: Annotated[
+        Path | None, typer.Option("--split", help="Table of subject and split: train, validation, test or out.")
+    ] = None,
     template: Annotated[Path | None, typer.Option("--template", help="What native scans are aligned to.")] = None,
     simulate_fcd: Annotated[
         float,

@@ -93,7 +93,6 @@ def paint(
     allowed: np.ndarray | None = None,
     t1w: np.ndarray | None = None,
     least_mm: float = 0.0,
-    sharp_layers: bool = True,
 ) -> Painted:
     """Paints one lesion. No voxel becomes brighter than the image's brightest.
 
@@ -107,8 +106,6 @@ def paint(
         allowed: bool, where a site may be chosen; by default the whole cortex.
         t1w: on the same grid, painted alike: a thicker cortex, a blurred junction, a slightly dark subcortical zone.
         least_mm: least area or volume of the mask, in mm^2 or mm^3.
-        sharp_layers: whether the sharpness of the cortex counts as structure, so that the old junction does not show
-            through as texture; without, thickening and blur come out weaker than asked.
 
     Raises:
         ImageError: if no place takes such a lesion.
@@ -131,10 +128,10 @@ def paint(
     else:
         raise ImageError("no place in the cortex takes such a lesion", "ask for a smaller one or without a tail")
     contrast = parameters.contrast * parameters.conspicuity
-    painted = _spread(_apply(image, box, shape, tissue, contrast, spacing_mm, sharp_layers), box, image)
+    painted = _spread(_apply(image, box, shape, tissue, contrast, spacing_mm), box, image)
     other = None
     if t1w is not None:
-        other = _spread(_apply(t1w, box, shape, tissue, IN_T1W * contrast, spacing_mm, sharp_layers), box, t1w)
+        other = _spread(_apply(t1w, box, shape, tissue, IN_T1W * contrast, spacing_mm), box, t1w)
     effects = _effects(image[box], painted[box], shape, around, junction, spacing_mm)
     mask = _spread(shape.mask, box, np.zeros(image.shape, np.uint8))
     return Painted(painted, mask, other, place, parameters, effects)
@@ -162,15 +159,13 @@ def _apply(
     tissue: Tissue,
     contrast: float,
     spacing_mm: Sequence[float],
-    sharp_layers: bool,
 ) -> np.ndarray:
     """The painted part of an image; bit for bit the given one where no effect reaches."""
     background = float(whole.min())
     white = float(np.median(whole[tissue.white > 0.8]))
     image, around = whole[box], cut(tissue, box)
     smooth = _smooth(image, spacing_mm)
-    if sharp_layers:
-        smooth = smooth + _sharp_layers(image - smooth, shape, around)
+    smooth = smooth + _sharp_layers(image - smooth, shape, around)
     texture = image - smooth
     coordinates = np.indices(image.shape, dtype=np.float64)
     for axis, step in enumerate(spacing_mm):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,13 @@ from jsddpm_core.data.entries import entry_of, given_splits, kinds_of
 from jsddpm_core.data.fcd_simulation import PATHOLOGY as SIMULATED
 from jsddpm_core.data.on_grid import ToGrid
 from jsddpm_core.data.slices import SliceCache, SliceCacheWriter, made_of
-from jsddpm_core.data.split import assign_splits, draw_splits, read_split_file
+from jsddpm_core.data.split import LEFT_OUT, assign_splits, draw_splits, read_split_file
 from jsddpm_core.data.volumes import read_volume
 from jsddpm_core.errors import CaseError, ImageError, nearest
 from jsddpm_core.tensor_file import file_digest
 from jsddpm_core.training.request import CaseEntry, Corrections, Simulation
 
-PROCESSING = 3  # raise it with every change that alters the slices: older caches are then rebuilt
+PROCESSING = 4  # raise it with every change that alters the slices: older caches are then rebuilt
 
 OnProgress = Callable[[int, int, str], None]  # done, total, name of the case
 NONE, NOTHING = Corrections(), Simulation()
@@ -145,7 +145,7 @@ def prepare(
         out: the cache's folder.
         pathologies: what the lesions of each folder are; None to read it from `participants.tsv`.
         on_progress: called before each case with (done, total, name), and at the end.
-        split_file: table of `subject` and `split` that goes before every other split.
+        split_file: table of `subject` and `split` that goes before every other split; `out` leaves a subject out.
         template_file: what native scans are aligned to; the project's template where not given.
         simulate_fcd: chance of a lesion-free slice to be copied with a painted lesion, labelled simulated.
 
@@ -157,14 +157,25 @@ def prepare(
     splits = assign_splits(
         cases, config.data, config.training.seed, read_split_file(split_file) if split_file else None
     )
-    return prepare_entries(
-        [entry_of(case, of_dataset[case.dataset], splits[case.subject]) for case in cases],
+    report = prepare_entries(
+        [
+            entry_of(case, of_dataset[case.dataset], splits[case.subject])
+            for case in cases
+            if splits[case.subject] != LEFT_OUT
+        ],
         config,
         out,
         Corrections(template=None if template_file is None else Path(template_file).absolute()),
         Simulation(share=simulate_fcd),
         on_progress,
     )
+    unused = [_unused(case) for case in cases if splits[case.subject] == LEFT_OUT]
+    return replace(report, outcomes=(*report.outcomes, *unused))
+
+
+def _unused(case: Case) -> CaseOutcome:
+    reason = "the table of splits leaves it out"
+    return CaseOutcome(case.name, case.subject, case.dataset, LEFT_OUT, 0, 0, False, "", None, reason)
 
 
 def prepare_entries(

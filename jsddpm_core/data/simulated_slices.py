@@ -99,7 +99,7 @@ def _from_volume(
             return
         try:
             tissue = tissue or tissue_of(prepared.image, (step,) * 3, prepared.brain)
-            made = _painted(prepared.image, (step,) * 3, tissue, parameters, generator, allowed, 0.0, True)
+            made = _painted(prepared.image, (step,) * 3, tissue, parameters, generator, allowed)
         except ImageError:
             return
         for z in free:
@@ -123,8 +123,7 @@ def _from_slices(
         with suppress(ImageError):
             tissue = tissue_of(image, spacing, prepared.brain[..., z])
             least = 2 * config.minimum_lesion_mm2
-            # Slices of earlier caches were painted without sharp layers, and come out the same again.
-            made = _painted(image, spacing, tissue, draw_parameters(generator), generator, allowed, least, False)
+            made = _painted(image, spacing, tissue, draw_parameters(generator), generator, allowed, least)
             yield SimulatedSlice(z, made.image, made.mask)
 
 
@@ -135,24 +134,14 @@ def _painted(
     parameters: FcdParameters,
     generator: np.random.Generator,
     allowed: np.ndarray,
-    least_mm: float,
-    sharp_layers: bool,
+    least_mm: float = 0.0,
 ) -> Painted:
     """One lesion; another is drawn where none finds a place.
 
     Raises:
         ImageError: if none did.
     """
-    once = partial(
-        paint,
-        image,
-        spacing,
-        tissue,
-        generator=generator,
-        allowed=allowed,
-        least_mm=least_mm,
-        sharp_layers=sharp_layers,
-    )
+    once = partial(paint, image, spacing, tissue, generator=generator, allowed=allowed, least_mm=least_mm)
     for _ in range(ATTEMPTS - 1):
         with suppress(ImageError):
             return once(parameters)

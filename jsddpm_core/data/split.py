@@ -17,7 +17,17 @@ from jsddpm_core.config import DataConfig
 from jsddpm_core.data.cases import Case, read_table
 from jsddpm_core.errors import CaseError, nearest
 
-NAMES = {"train": "train", "training": "train", "val": "validation", "validation": "validation", "test": "test"}
+LEFT_OUT = "out"
+"""Of a subject that a table wants used for nothing: a scan of another contrast, or one that cannot be trusted."""
+
+NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "validation": "validation",
+    "test": "test",
+    "out": LEFT_OUT,
+}
 LEAST_TO_SPLIT = 3
 CLASSES = 3  # small, medium and large lesions
 LEAST_IN_A_CLASS = 3  # subjects
@@ -27,7 +37,9 @@ def _named(value: str, where: str) -> str:
     try:
         return NAMES[value.lower()]
     except KeyError:
-        raise CaseError(f"{where}: unknown split '{value}'", nearest(value, ("train", "validation", "test"))) from None
+        raise CaseError(
+            f"{where}: unknown split '{value}'", nearest(value, ("train", "validation", "test", LEFT_OUT))
+        ) from None
 
 
 def read_split_file(path: Path) -> dict[str, str]:
@@ -63,7 +75,7 @@ class Kind:
 def assign_splits(
     cases: Sequence[Case], config: DataConfig, seed: int, given: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Gives every subject one of `train`, `validation` and `test`.
+    """Gives every subject one of `train`, `validation` and `test`; `out` where a table leaves it out.
 
     A split that is given (`given`, then the `split` column of participants.tsv) is kept. The others are drawn by
     subject within strata of dataset and presence of a mask: at least one test subject from three subjects on, at least
