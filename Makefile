@@ -41,7 +41,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV): some minutes and 2 GB the first time."
 	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt setuptools
 	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--no-build-isolation --editable '.[train,evaluate,host,dev]'
+		--no-build-isolation --editable '.[train,evaluate,study,host,dev]'
 	@$(RUN) $(SYSTEM_LIBRARIES)
 	@touch $@
 

@@ -58,6 +58,10 @@ class TrainingError(JsddpmError):
     """A training run that cannot start, go on or be resumed."""
 
 
+class StudyError(JsddpmError):
+    """A reading study that cannot be made, read or analysed."""
+
+
 class ReproductionError(JsddpmError):
     """A sidecar whose result could not be regenerated."""
 

@@ -1,0 +1,1 @@
+"""Blinded reading studies: made, read, and analysed."""
