@@ -5,7 +5,7 @@ import slicer
 from JSDDPMSlicerLib import Interpreter
 from JSDDPMSlicerLib.FineTunePanel import FineTunePanel
 from JSDDPMSlicerLib.GeneratePanel import GeneratePanel
-from JSDDPMSlicerLib.Parameters import GenerateParameters
+from JSDDPMSlicerLib.Parameters import parametersOf
 from JSDDPMSlicerLib.Samples import registerSampleData
 from JSDDPMSlicerLib.SetupPanel import SetupPanel
 from JSDDPMSlicerLib.SyntheticNotice import startNotice
@@ -154,7 +154,7 @@ class JSDDPMSlicerLogic(ScriptedLoadableModuleLogic):
     """The scene's parameters."""
 
     def getParameterNode(self):
-        return GenerateParameters(super().getParameterNode())
+        return parametersOf(super().getParameterNode())
 
 
 class JSDDPMSlicerTest(ScriptedLoadableModuleTest):

@@ -84,6 +84,15 @@ def listModels() -> list[Model]:
     return found
 
 
+def names(models: list[Model]) -> list[str]:
+    """What the models are called in a list of folders: by their names, with the folder's where two are equal."""
+    plain = [model.name for model in models]
+    return [
+        f"{name} ({model.folder.name})" if plain.count(name) > 1 else name
+        for name, model in zip(plain, models, strict=True)
+    ]
+
+
 def titles(models: list[Model]) -> list[str]:
     """What the models are called where one is chosen: by their titles, with the folder where two are equal."""
     plain = [model.bundle.manifest.title for model in models]

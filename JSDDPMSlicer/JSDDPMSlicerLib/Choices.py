@@ -15,7 +15,7 @@ from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from .Bundles import Model, listModels, titles
-from .Parameters import DDIM, LARGEST_SEED, ONE_SLICE, OWN, PRESETS, RANGE, SLACK_MM, levels
+from .Parameters import DDIM, LARGEST_SEED, ONE_SLICE, OWN, PRESETS, RANGE, SLACK_MM, levels, mendNumbers
 from .Scene import Pathology
 
 DIGITS = 16
@@ -57,9 +57,11 @@ class Choices(VTKObservationMixin):
         """Binds the controls to the scene's parameters; None while the scene closes."""
         if self.parameters is not None:
             self.parameters.disconnectGui(self._guiTag)
-            self.removeObserver(self.parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParameters)
+            for handler in (self._beforeReading, self._onParameters):
+                self.removeObserver(self.parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, handler)
         self.parameters, self._limits = parameters, None
         if parameters is not None:
+            self.addObserver(parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._beforeReading, priority=10)
             self._guiTag = parameters.connectGui(self.ui)
             self.addObserver(parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParameters)
             self.refreshModels()
@@ -275,6 +277,10 @@ class Choices(VTKObservationMixin):
         if self.parameters is not None and not self._filling:
             with slicer.util.NodeModify(self.parameters.parameterNode):
                 self.parameters.lowestMm, self.parameters.highestMm = low, high
+
+    def _beforeReading(self, node: Any, _event: Any = None) -> None:
+        """Before anybody else learns of a change."""
+        mendNumbers(node)
 
     def _onParameters(self, _caller: Any = None, _event: Any = None) -> None:
         parameters = self.parameters

@@ -97,12 +97,12 @@ class GeneratePanel:
         """The panel comes to the front: from now on it measures what it does not know."""
         if self.parameters is None:
             self.setParameters(parameters)
-        self._shown = True
+        self._shown = self.reference.inFront = True
         self.refresh()
 
     def exit(self) -> None:
         """The panel goes to the back."""
-        self._shown = False
+        self._shown = self.reference.inFront = False
 
     def sceneClosed(self) -> None:
         """Forgets nodes that go with their scene, and ends what would add to it."""

@@ -28,6 +28,12 @@ LIMITS = {
 }  # fmt: skip
 """Lowest and highest value that the panel offers; a scene that was written elsewhere may hold others."""
 
+NUMBERS = {
+    "samples": 1, "steps": 20, "eta": 0.0, "guidance": 1.0, "seed": 1, "correlation": 0.95, "positionMm": 0.0,
+    "lowestMm": 0.0, "highestMm": 0.0,
+}  # fmt: skip
+"""What they are at first."""
+
 SLACK_MM = 0.01
 """Positions are shown with two decimals."""
 
@@ -46,17 +52,35 @@ class GenerateParameters:
     positionMm: float
     lowestMm: float
     highestMm: float
-    samples: Annotated[int, WithinRange(*LIMITS["samples"]), Default(1)]
+    samples: Annotated[int, WithinRange(*LIMITS["samples"]), Default(NUMBERS["samples"])]
     preset: Annotated[str, Default("standard")]
     sampler: str
-    steps: Annotated[int, WithinRange(*LIMITS["steps"]), Default(20)]
-    eta: Annotated[float, WithinRange(*LIMITS["eta"]), Default(0.0)]
-    guidance: Annotated[float, WithinRange(*LIMITS["guidance"]), Default(1.0)]
-    seed: Annotated[int, WithinRange(*LIMITS["seed"]), Default(1)]
+    steps: Annotated[int, WithinRange(*LIMITS["steps"]), Default(NUMBERS["steps"])]
+    eta: Annotated[float, WithinRange(*LIMITS["eta"]), Default(NUMBERS["eta"])]
+    guidance: Annotated[float, WithinRange(*LIMITS["guidance"]), Default(NUMBERS["guidance"])]
+    seed: Annotated[int, WithinRange(*LIMITS["seed"]), Default(NUMBERS["seed"])]
     device: Annotated[str, Default("auto")]
-    correlation: Annotated[float, WithinRange(*LIMITS["correlation"]), Default(0.95)]
+    correlation: Annotated[float, WithinRange(*LIMITS["correlation"]), Default(NUMBERS["correlation"])]
     reference: vtkMRMLScalarVolumeNode
     referenceIsAligned: bool
+
+
+def mendNumbers(node: Any) -> None:
+    """What a scene from elsewhere holds for a number and is none gives way to the default: reading it would fail."""
+    for name, default in NUMBERS.items():
+        written = node.GetParameter(name)
+        try:
+            type(default)(written)
+        except ValueError:
+            node.SetParameter(name, str(default))
+    if node.GetParameter("referenceIsAligned") not in ("", "True", "False"):
+        node.SetParameter("referenceIsAligned", "False")
+
+
+def parametersOf(node: Any) -> GenerateParameters:
+    """Wraps a scene's parameter node."""
+    mendNumbers(node)
+    return GenerateParameters(node)
 
 
 def requestOf(parameters: GenerateParameters, modelFolder: str) -> dict:

@@ -45,6 +45,8 @@ class Reference(VTKObservationMixin):
         self.ui, self.worker, self._onChanged = ui, worker, onChanged
         self.parameters: Any = None
         self.job: Job | None = None
+        self.inFront = False
+        """Whether the panel is shown: nobody is asked behind another module's back."""
         self._shown: list[Any] = []
         self._before: Views.SliceState | None = None
         self._said = ""
@@ -378,7 +380,7 @@ class Reference(VTKObservationMixin):
         there = bool(self._shown) and all(slicer.mrmlScene.IsNodePresent(node) for node in self._shown)
         if self._shown and not (waiting and there):
             self._hide()
-        if waiting and not there:
+        if waiting and not there and self.inFront:
             self._show()
 
     def _whyNotRegister(self, volumeThere: bool, waiting: bool) -> str:

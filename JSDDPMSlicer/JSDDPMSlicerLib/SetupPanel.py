@@ -127,11 +127,11 @@ class SetupPanel:
         self._models = Bundles.listModels()
         rows = [
             (
-                model.name,
+                name,
                 _("with the extension") if model.shipped else _("yours"),
                 _("ready") if model.problem is None else _("damaged"),
             )
-            for model in self._models
+            for model, name in zip(self._models, Bundles.names(self._models), strict=True)
         ]
         fill(self.ui.modelsTable, rows)
         for row, model in enumerate(self._models):

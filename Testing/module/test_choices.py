@@ -264,6 +264,18 @@ def test_numbers_of_a_scene_that_cannot_be_used_are_said(panel: Any, key: str, v
     assert not panel.ui.applyButton.enabled
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "taken"),
+    [("steps", "abc", 20), ("seed", "3.5", 1), ("positionMm", "", 0.0), ("referenceIsAligned", "perhaps", False)],
+)
+def test_what_is_no_number_gives_way_to_the_default(
+    panel: Any, capfd: pytest.CaptureFixture[str], key: str, value: str, taken: float
+) -> None:
+    panel.parameters.parameterNode.SetParameter(key, value)
+    assert getattr(panel.parameters, key) == taken
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_an_eta_that_cannot_be_used_is_said_where_it_counts(panel: Any) -> None:
     panel.parameters.parameterNode.SetParameter("eta", "7")
     assert panel.whyNot() == ""
