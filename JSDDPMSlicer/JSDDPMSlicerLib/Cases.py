@@ -159,7 +159,21 @@ def summary(rows: Sequence[CaseRow], vocabulary: Vocabulary, splits: dict[str, i
             _("People to learn from: {train}; to watch the training: {validation}; kept back to judge it: {test}.")
             .format(**splits)
         )  # fmt: skip
+    said += _novelties(taken, vocabulary)
     return " ".join(said)
+
+
+def _novelties(taken: Sequence[CaseRow], vocabulary: Vocabulary) -> list[str]:
+    """A sentence for each pathology that the model has to learn from nothing: it may be a misspelt one."""
+    said = []
+    for label in dict.fromkeys(row.says for row in taken if vocabulary.isNew(row.says)):
+        meant = vocabulary.nearest(label)
+        if meant:
+            told = _("{label} is new to the model: if you mean {meant}, choose that.")
+            said.append(told.format(label=label, meant=meant))
+        else:
+            said.append(_("{label} is new to the model.").format(label=label))
+    return said
 
 
 def _caseCount(count: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import zlib
 from collections.abc import Sequence
@@ -67,6 +68,17 @@ class Vocabulary:
         """The label that stands for what was typed: a known one where it means one, else the words themselves."""
         name, free = self.meaning(text)
         return self.label(name, free) if name is None or name in self._known else text.strip()
+
+    def isNew(self, text: str) -> bool:
+        """Whether the words name a pathology that no model knows."""
+        name, _free = self.meaning(text)
+        return name is not None and name not in self._known
+
+    def nearest(self, text: str) -> str:
+        """The known label that some words come close to; empty where none does."""
+        labels = {entry["label"].lower(): entry["label"] for entry in self._known.values()}
+        close = difflib.get_close_matches(text.strip().lower(), list(labels), n=1, cutoff=0.7)
+        return labels[close[0]] if close else ""
 
     def entries(self, labels: Sequence[str]) -> list[dict[str, Any]]:
         """The pathologies that some labels mean, as a request describes them, each once."""

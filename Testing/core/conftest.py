@@ -6,30 +6,17 @@ leaves out; a test that lacks something of the machine skips and says what.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 import torch
 from phantom import Phantom, make_phantom, write_phantom_cases
 
-PROJECT = Path(__file__).resolve().parents[2]
-
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     """Sums have one order, and tests that run side by side do not fight over the cores."""
     torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The folder of real scans: `JSDDPM_DATA`, or `../shared/data` beside the project."""
-    named = os.environ.get("JSDDPM_DATA")
-    folder = Path(named) if named else PROJECT.parent / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip(f"the real scans are not here: set JSDDPM_DATA to their folder ({folder} does not exist)")
-    return folder
 
 
 @pytest.fixture(scope="session")

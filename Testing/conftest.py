@@ -1,0 +1,20 @@
+"""What tests of every part need."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real scans: `JSDDPM_DATA`, or `../shared/data` beside the project."""
+    named = os.environ.get("JSDDPM_DATA")
+    folder = Path(named) if named else PROJECT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"the real scans are not here: set JSDDPM_DATA to their folder ({folder} does not exist)")
+    return folder
