@@ -21,6 +21,7 @@ from jsddpm_core.data.looks import coarse_of, looks_of
 from jsddpm_core.data.survey import SurveyedCase, survey
 from jsddpm_core.data.volumes import Volume, read_volume
 from jsddpm_core.progress import Progress
+from jsddpm_core.training.request_file import read_request
 
 SHAPE, SPACING = (48, 57, 42), (3.4, 3.4, 3.4)
 LEFT, RIGHT = (-32.0, -30.0, 18.0), (32.0, -30.0, 18.0)
@@ -288,6 +289,13 @@ def test_the_command_prints_a_row_a_case_and_draws_the_gallery(
     assert run(["survey", str(cases)]) == 0
     assert "1 cases, 1 of them usable; 0 have something to look at." in capsys.readouterr().out
     assert run(["survey", str(tmp_path / "absent")]) == 2
+    request = tmp_path / "request.yaml"
+    assert run(["survey", str(cases), "--request", str(request), "--pathology", "ms"]) == 0
+    drafted = read_request(request)
+    assert [(entry.name, entry.label) for entry in drafted.pathologies] == [("fcd", "Fcd")], "the case said so itself"
+    assert {case.pathology for case in drafted.cases} == {"fcd"}
+    assert (drafted.start, drafted.preset) == ("demo", "standard")
+    assert run(["survey", str(cases), "--request", str(request)]) == 2, "a request would have been overwritten"
     assert run(["survey", str(cases), "--gallery", "x.jpg"]) == 2
 
 

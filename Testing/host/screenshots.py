@@ -256,7 +256,7 @@ def main(arguments: list[str]) -> int:
         if options.only != "fine-tune":
             take(photographer, module)
         if options.only != "generate" and options.cases.is_dir():
-            take_fine_tuning(photographer, module, options.cases)
+            take_fine_tuning(photographer, module, options.cases.resolve())
         elif options.only != "generate":
             print(f"{options.cases} is not there: the Fine-tune panel is not drawn")
     return 1 if app.slotErrors else 0

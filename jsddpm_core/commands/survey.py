@@ -19,6 +19,16 @@ def survey(
     gallery: Annotated[
         Path | None, typer.Option("--gallery", help="PNG file: the slices as the network will see them.")
     ] = None,
+    request: Annotated[
+        Path | None,
+        typer.Option("--request", help="YAML file to write: a request for jsddpm fine-tune."),
+    ] = None,
+    pathology: Annotated[
+        str | None, typer.Option("--pathology", help="In the request: what the lesions of the masks are.")
+    ] = None,
+    start: Annotated[
+        str, typer.Option("--start", help="In the request: name or folder of the model to begin with.")
+    ] = "demo",
     config: Annotated[
         str, typer.Option("--config", help="Whose grid the gallery shows: configuration file, or a shipped one's name.")
     ] = "fast",
@@ -73,4 +83,10 @@ def survey(
             )
         pictures = [str(gallery.parent / name) for name in made["pictures"]]
         report.line(f"The slices as the network will see them: {', '.join(pictures)}")
-    report.event("done", cases=len(rows), usable=len(usable), pictures=pictures)
+    if request is not None:
+        from jsddpm_core.training.request_file import draft_request, write_request
+
+        write_request(request, draft_request(usable, start, pathology))
+        report.line(f"A request to go on from: {request}")
+    written = None if request is None else str(request)
+    report.event("done", cases=len(rows), usable=len(usable), pictures=pictures, request=written)

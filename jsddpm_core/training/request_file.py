@@ -1,14 +1,18 @@
-"""Requests to fine-tune as files that people write: YAML or JSON, with paths relative to the file."""
+"""Requests to fine-tune as files that people read and write: YAML or JSON, with paths relative to the file."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from jsddpm_core.bundle import find_bundle, read_bundle
 from jsddpm_core.errors import RequestError
-from jsddpm_core.training.request import FineTuneRequest, parse_fine_tune_request
+from jsddpm_core.files import write_file
+from jsddpm_core.training.request import CaseEntry, FineTuneRequest, parse_fine_tune_request
 
 _PATHS = ("image", "mask", "t1w")
 
@@ -28,6 +32,54 @@ def read_request(path: Path) -> FineTuneRequest:
     if not isinstance(tree, dict):
         raise RequestError(f"{path} holds no keys", "write a request's keys, such as name, title and cases")
     return parse_fine_tune_request(_with_absolute_paths(tree, path.resolve().parent))
+
+
+def draft_request(cases: Sequence[CaseEntry], start: str, pathology: str | None = None) -> FineTuneRequest:
+    """A request to go on from: these cases, the standard preset, and what the lesions of their masks are.
+
+    Args:
+        cases: usable ones of a survey.
+        start: name or folder of the bundle that training begins with.
+        pathology: of every mask whose case names none; one that the bundle does not know is new to it.
+
+    Raises:
+        BundleError: if there is no such bundle.
+        RequestError: if the pathology's name cannot be one.
+    """
+    known = {entry.name for entry in read_bundle(find_bundle(start)).manifest.pathologies}
+    named = [
+        case.model_copy(update={"pathology": pathology})
+        if pathology is not None and case.mask is not None and case.pathology is None and not case.lesion_free
+        else case
+        for case in cases
+    ]
+    new = {case.pathology for case in named if case.pathology is not None} - known
+    datasets = list(dict.fromkeys(case.dataset for case in cases))
+    return parse_fine_tune_request(
+        {
+            "name": re.sub(r"[^a-z0-9]+", "-", "-".join(datasets).lower()).strip("-")[:48] or "fine-tuned",
+            "title": f"Fine-tuned on {', '.join(datasets)}",
+            "start": start,
+            "preset": "standard",
+            "pathologies": [{"name": name, "label": name.replace("-", " ").capitalize()} for name in sorted(new)],
+            "cases": [case.model_dump(mode="json") for case in named],
+        }
+    )
+
+
+def write_request(path: Path, request: FineTuneRequest) -> None:
+    """Writes a request as YAML, without what is not said in it.
+
+    Raises:
+        RequestError: if the file is there already.
+        OutputError: if it cannot be written.
+    """
+    if path.exists():
+        raise RequestError(f"{path} is there already", "choose another name or remove it")
+    said = request.model_dump(mode="json", exclude_unset=True)
+    cases = said.pop("cases")
+    said["cases"] = [{key: value for key, value in case.items() if value not in (None, False)} for case in cases]
+    write_file(path, yaml.safe_dump(said, sort_keys=False, allow_unicode=True).encode())
 
 
 def _with_absolute_paths(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
