@@ -15,7 +15,7 @@ MODEL ?= Resources/Models/demo
 DATA ?= ../shared/data
 CACHE ?= cache/demo
 
-.PHONY: help setup demo test faults gaps lint gui screenshots bench quality features template
+.PHONY: help setup demo test faults gaps lint gui screenshots bench quality walkthrough features template
 
 help:
 	@echo "make demo      synthetic FLAIR slices with lesion masks, in demo-output/"
@@ -25,6 +25,7 @@ help:
 	@echo "make lint      style and formatting"
 	@echo "make gui       the module on a screen, in a stand-in for Slicer"
 	@echo "make quality   the demo bundle against real test subjects: README's quality table"
+	@echo "make walkthrough  the demo model fine-tuned on real cases: README's walk-through and its table"
 	@echo "make features  the small encoder that the quality table's KID is measured with"
 	@echo "make screenshots  the README's pictures of the panels, with images that the demo model makes"
 	@echo "make bench     speed and memory: README's speed table"
@@ -89,6 +90,10 @@ $(CACHE)/cache.json: | $(READY)
 quality: $(READY) $(CACHE)/cache.json
 	$(RUN) -m jsddpm_core.evaluation.quality --model $(MODEL) --cache $(CACHE) --samples build/quality \
 		--out Testing/benchmarks/results/quality.json
+	$(RUN) Testing/benchmarks/readme_tables.py
+
+walkthrough: $(READY)
+	$(RUN) Testing/benchmarks/walkthrough.py $(DATA)/ms-volumes
 	$(RUN) Testing/benchmarks/readme_tables.py
 
 bench: $(READY)

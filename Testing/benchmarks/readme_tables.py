@@ -1,4 +1,4 @@
-"""Puts the measured tables into the README, between their marks, as `make quality` and `make bench` wrote them."""
+"""Puts the tables that `make quality`, `make walkthrough` and `make bench` measured into the README, between marks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 README = PROJECT / "README.md"
-TABLES = {name: PROJECT / "Testing" / "benchmarks" / "results" / f"{name}.md" for name in ("quality", "bench")}
+TABLES = {
+    name: PROJECT / "Testing" / "benchmarks" / "results" / f"{name}.md" for name in ("quality", "walkthrough", "bench")
+}
 
 
 def with_tables(readme: str) -> str:

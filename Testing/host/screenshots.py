@@ -27,7 +27,7 @@ SIZE = (1440, 960)
 PATIENCE_S = 900
 FINE_TUNING_SETTINGS = {
     "training.max_steps": 40, "training.batch_size": 2, "training.warmup_steps": 4, "training.validation_samples": 4,
-    "training.validation_steps": 2, "sampling.steps": 2,
+    "training.validation_steps": 8, "sampling.steps": 8,
 }  # fmt: skip
 """A run of minutes on a laptop's processor."""
 

@@ -11,16 +11,36 @@ from typing import Any
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-for folder in ("JSDDPMSlicer", "Testing/host", "Testing/core"):
+for folder in ("JSDDPMSlicer", "Testing", "Testing/host", "Testing/core"):
     sys.path.insert(0, str(PROJECT / folder))
 
 import slicerhost  # noqa: E402
 from fixtures import *  # noqa: E402, F403
 from fixtures import until  # noqa: E402
+from warm_python import launcher  # noqa: E402
 
 slicerhost.start()  # before the tests are collected: they import the module's library, which imports slicer and qt
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the worker: the tests share the cores
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Workers start in a Python that has imported what they need, behind a launcher as in Slicer."""
+    if not hasattr(os, "fork"):
+        yield
+        return
+    before = os.environ["PATH"]
+    with launcher(tmp_path_factory.mktemp("warm")) as folder:
+        os.environ["PATH"] = os.pathsep.join((str(folder), before))
+        yield
+        os.environ["PATH"] = before
+
+
+@pytest.fixture
+def cold_start(warm_python: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers start as fresh interpreters."""
+    monkeypatch.setenv("PATH", os.environ["PATH"].partition(os.pathsep)[2])
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,8 @@ import pytest
 from fixtures import until
 from kills import MOMENTS, kill_at, kill_evenly, workers
 
+pytestmark = pytest.mark.usefixtures("cold_start")
+
 
 @pytest.mark.parametrize("moment", ["import", "compute", "hand-over"])
 def test_a_killed_worker_leaves_a_usable_panel_and_nothing_else(panel: Any, moment: str, tmp_path: Path) -> None:
