@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 def available_threads() -> int:
-    """Processor threads that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Processor threads that this process may use: the system's word, or fewer where `OMP_NUM_THREADS` says so."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return min(allowed, int(asked)) if asked.isdecimal() and int(asked) > 0 else allowed
 
 
 def memory_bytes() -> int | None:

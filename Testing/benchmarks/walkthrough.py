@@ -73,7 +73,7 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description="Fine-tune the demo model as README does.")
     parser.add_argument("cases", type=Path, help="folder of annotated cases")
     parser.add_argument("--pathology", default="ms")
-    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--work", type=Path, default=PROJECT / "build" / "walkthrough")
     options = parser.parse_args(arguments)
     shutil.rmtree(options.work, ignore_errors=True)

@@ -32,6 +32,11 @@ FINE_TUNING_SETTINGS = {
 """A run of minutes on a laptop's processor."""
 
 
+FINE_TUNING_PICTURES = (
+    "fine-tune-start", "fine-tune-cases", "fine-tune-training", "fine-tune-running", "fine-tune-runs",
+)  # fmt: skip
+"""Drawn where real cases are at hand, of a run of minutes."""
+
 VOLATILE = {
     "estimateLabel", "statusLabel", "progressBar", "resultLabel", "packagesTable", "gpuLabel", "memoryLabel",
     "interpreterLabel", "workerLabel",
