@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,7 +23,7 @@ class ReaderResult:
         timed_out: how many of the cases shown ran out of time.
         correct: right answers; halves where the plan counts one so.
         exact: proportion correct with the Clopper-Pearson interval, and p of the exact test against guessing; no p
-            where as many cases with the signal as without were not answered (a leaning alone would move it).
+            where one class has more answers than the other, since a leaning alone would then move the proportion.
         score: the same proportion with the Wilson interval.
         detection: sensitivity, specificity, d', criterion; of pairs, d' only.
         area: under the empirical ROC curve; of a forced choice, under its one point; of pairs, none.
@@ -53,9 +53,9 @@ def reader_result(item: ItemReadings, row: int, level: float = 0.95) -> ReaderRe
     signals, others = int((known & item.signal).sum()), int((known & ~item.signal).sum())
     pairs = item.item.kind == "pair"
     exact = clopper_pearson(right, n, level)
-    # A leaning to one side of a pair, too, moves the proportion where one side is real more often.
-    if signals == others:
-        exact = Estimate(exact.value, exact.low, exact.high, p=exact_test(right, n), n=n)
+    # Which side of a pair is real is drawn by lot, so that a leaning to one side is right no more often than by chance.
+    if pairs or signals == others:
+        exact = replace(exact, p=exact_test(right, n))
     if pairs:
         none = Estimate(None)
         found, area = Detection(none, none, pair_d_prime(right, n, level), none), none

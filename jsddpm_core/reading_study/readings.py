@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import compress
 from typing import Any, Literal
 
 import numpy as np
@@ -62,6 +63,8 @@ class ReaderLog:
         experience: in the reader's words; appears in no result.
         years: of experience; None where not told.
         readings: in the order in which they were made.
+        complete: whether every case of the slot was read.
+        problems: what is wrong with the log, a sentence each; the readings are those of its intact part.
     """
 
     slot: int
@@ -69,34 +72,29 @@ class ReaderLog:
     experience: str
     years: float | None
     readings: tuple[Reading, ...]
+    complete: bool = True
+    problems: tuple[str, ...] = ()
 
 
-def reader_log(bodies: Sequence[Mapping[str, Any]]) -> ReaderLog:
-    """A log from the bodies of its lines, which have been checked when they were read.
+def reader_log(read: Any) -> ReaderLog:
+    """What a session read from disk, as the analysis takes it: its plain values, and none of its files.
 
     Args:
-        bodies: of one slot: a start, then readings among resumes and breaks.
+        read: a log of the session's, with attributes of these names.
     """
-    start = next(body for body in bodies if body["kind"] == "start")
-    readings = []
-    for body in bodies:
-        if body["kind"] == "reading":
-            answers = tuple(
-                Answer(given["item"], given["value"], None if given["mark_mm"] is None else tuple(given["mark_mm"]))
-                for given in body["answers"]
-            )
-            readings.append(
-                Reading(
-                    body["index"],
-                    body["case"],
-                    answers,
-                    float(body["response_s"]),
-                    body["timed_out"],
-                    body["undone"],
-                    body["part"],
-                )
-            )
-    return ReaderLog(start["slot"], start["reader"], start["experience"], start["years"], tuple(readings))
+    readings = tuple(
+        Reading(
+            reading.index,
+            reading.case,
+            tuple(Answer(answer.item, answer.value, answer.mark_mm) for answer in reading.answers),
+            reading.response_s,
+            reading.timed_out,
+            reading.undone,
+            reading.part,
+        )
+        for reading in read.readings
+    )
+    return ReaderLog(read.slot, read.reader, read.experience, read.years, readings, read.complete, tuple(read.problems))
 
 
 @dataclass(frozen=True)
@@ -151,21 +149,25 @@ class ItemReadings:
 
     def of(self, chosen: np.ndarray) -> ItemReadings:
         """The same of some cases only, `(N,)` bool."""
-        _, clusters = np.unique(self.clusters[chosen], return_inverse=True)
-        return ItemReadings(
-            self.item,
-            self.readers,
-            tuple(name for name, take in zip(self.cases, chosen, strict=True) if take),
-            tuple(truth for truth, take in zip(self.truths, chosen, strict=True) if take),
-            self.signal[chosen],
-            clusters,
-            self.raw[:, chosen],
-            self.counted[:, chosen],
-            self.timed_out[:, chosen],
-            self.response_s[:, chosen],
-            self.marks_mm[:, chosen],
-            self.again[:, chosen],
+        return replace(
+            self,
+            cases=tuple(compress(self.cases, chosen)),
+            truths=tuple(compress(self.truths, chosen)),
+            signal=self.signal[chosen],
+            clusters=np.unique(self.clusters[chosen], return_inverse=True)[1],
+            **{name: getattr(self, name)[:, chosen] for name in _BY_READER},
         )
+
+    def by(self, chosen: np.ndarray) -> ItemReadings:
+        """The same of some readers only, `(R,)` bool."""
+        return replace(
+            self,
+            readers=tuple(compress(self.readers, chosen)),
+            **{name: getattr(self, name)[chosen] for name in _BY_READER},
+        )
+
+
+_BY_READER = ("raw", "counted", "timed_out", "response_s", "marks_mm", "again")
 
 
 def categories(item: Item) -> int:
