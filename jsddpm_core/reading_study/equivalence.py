@@ -88,7 +88,9 @@ def verdict(
     """
     if estimate.value is None or estimate.low is None or estimate.high is None or p is None:
         return f"Nothing can be said about {name}: the answers do not show how far it would scatter."
-    told = f"{name} is {estimate.value:.3f} (interval {estimate.low:.3f} to {estimate.high:.3f})"
+    told = (
+        f"{name} is {estimate.value:.3f} ({100 * (1 - alpha):g} % interval {estimate.low:.3f} to {estimate.high:.3f})"
+    )
     different = p < alpha
     side = "better than by guessing" if estimate.value > null else "worse than by guessing, taking one for the other"
     if equivalence is None or p_equivalence is None:
