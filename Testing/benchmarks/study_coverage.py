@@ -121,11 +121,15 @@ def several_readers(
     criteria = criterion_spread * rng.standard_normal((studies, readers))
     ratings = simulated_ratings(rng, signal, d_primes, criteria, case_share=case_share)
     truth = mean_auc(d_prime, d_spread, criterion_spread)
-    held = rejected = binomial = 0
+    held = published = rejected = rejected_published = binomial = 0
     for study in ratings:
-        found = pooled(auc_figures(study.astype(float), signal, np.arange(2 * cases))).estimate
+        whole = pooled(auc_figures(study.astype(float), signal, np.arange(2 * cases)))
+        found, plain = whole.estimate, whole.published
         held += found.covers(truth)
         rejected += found.p is not None and found.p < 0.05
+        if plain is not None:
+            published += plain.covers(truth)
+            rejected_published += plain.p is not None and plain.p < 0.05
         right = int(((study > 3) == signal).sum())
         binomial += d_prime == 0 and binomtest(right, study.size, 0.5).pvalue < 0.05
     row: dict[str, Any] = {
@@ -137,9 +141,14 @@ def several_readers(
         "true_auc": truth,
         "studies": studies,
         "coverage_auc": held / studies,
+        "coverage_auc_published_form": published / studies,
     }
     if d_prime == 0:
-        row |= {"rejects_obuchowski_rockette": rejected / studies, "rejects_pooled_binomial": binomial / studies}
+        row |= {
+            "rejects": rejected / studies,
+            "rejects_published_form": rejected_published / studies,
+            "rejects_pooled_binomial": binomial / studies,
+        }
     return row
 
 

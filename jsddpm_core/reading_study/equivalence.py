@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 from jsddpm_core.reading_study.estimate import Estimate
-from jsddpm_core.reading_study.laws import quantile, upper_tail
+from jsddpm_core.reading_study.laws import Scale, quantile, scaled, unscaled, upper_tail
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,9 @@ class Equivalence:
     interval: tuple[float, float]
 
 
-def two_one_sided(estimate: Estimate, null: float, margin: float, alpha: float = 0.05) -> Equivalence | None:
+def two_one_sided(
+    estimate: Estimate, null: float, margin: float, alpha: float = 0.05, scale: Scale = "logit"
+) -> Equivalence | None:
     """Tests equivalence from an estimate and its standard error.
 
     Args:
@@ -43,6 +45,7 @@ def two_one_sided(estimate: Estimate, null: float, margin: float, alpha: float =
         null: what guessing would have.
         margin: to either side of it.
         alpha: of each of the two tests, and so of both together.
+        scale: on which they are made: that of the estimate's interval.
 
     Returns:
         None where the standard error is unknown or 0.
@@ -50,10 +53,12 @@ def two_one_sided(estimate: Estimate, null: float, margin: float, alpha: float =
     if estimate.value is None or not estimate.se:
         return None
     low, high = null - margin, null + margin
-    p_low = upper_tail((estimate.value - low) / estimate.se, estimate.df)
-    p_high = upper_tail((high - estimate.value) / estimate.se, estimate.df)
-    reach = quantile(1 - alpha, estimate.df) * estimate.se
-    interval = (estimate.value - reach, estimate.value + reach)
+    there, slope = scaled(estimate.value, scale)
+    se = estimate.se * slope
+    p_low = upper_tail((there - scaled(low, scale)[0]) / se, estimate.df)
+    p_high = upper_tail((scaled(high, scale)[0] - there) / se, estimate.df)
+    reach = quantile(1 - alpha, estimate.df) * se
+    interval = (unscaled(there - reach, scale), unscaled(there + reach, scale))
     return Equivalence(low, high, p_low, p_high, max(p_low, p_high), interval)
 
 

@@ -76,7 +76,9 @@ def conclude(
     margin = plan.margin
     if margin is not None and endpoint == "d-prime":
         margin = margin_of_d_prime(margin)
-    equivalence = None if margin is None else two_one_sided(pooled.estimate, pooled.null, margin, plan.alpha)
+    equivalence = (
+        None if margin is None else two_one_sided(pooled.estimate, pooled.null, margin, plan.alpha, pooled.scale)
+    )
     said = SAID[endpoint]
     entries: list[tuple[str, str, Estimate, float | None]] = []
     for kind in dict.fromkeys(plan.family):

@@ -9,9 +9,11 @@ from jsddpm_core.reading_study.manifest import AnalysisPlan
 LITERATURE = {
     "chakraborty": "Chakraborty DP, Winter LHL. Free-response methodology: alternate analysis and a new "
     "observer-performance experiment. Radiology 1990;174:873-881.",
-    "clopper": "Clopper CJ, Pearson ES. The use of confidence or fiducial limits illustrated in the case of the binomial. "
+    "clopper": "Clopper CJ, Pearson ES. The use of confidence or fiducial limits illustrated in the case of the "
+    "binomial. "
     "Biometrika 1934;26:404-413.",
-    "cohen": "Cohen J. Weighted kappa: nominal scale agreement with provision for scaled disagreement or partial credit. "
+    "cohen": "Cohen J. Weighted kappa: nominal scale agreement with provision for scaled disagreement or partial "
+    "credit. "
     "Psychological Bulletin 1968;70:213-220.",
     "delong": "DeLong ER, DeLong DM, Clarke-Pearson DL. Comparing the areas under two or more correlated receiver "
     "operating characteristic curves: a nonparametric approach. Biometrics 1988;44:837-845.",
@@ -30,13 +32,16 @@ LITERATURE = {
     "macmillan": "Macmillan NA, Creelman CD. Detection theory: a user's guide. 2nd ed. Lawrence Erlbaum, 2005.",
     "newcombe": "Newcombe RG. Two-sided confidence intervals for the single proportion: comparison of seven methods. "
     "Statistics in Medicine 1998;17:857-872.",
-    "newcombe-area": "Newcombe RG. Confidence intervals for an effect size measure based on the Mann-Whitney statistic. "
+    "newcombe-area": "Newcombe RG. Confidence intervals for an effect size measure based on the Mann-Whitney "
+    "statistic. "
     "Part 2: asymptotic methods and evaluation. Statistics in Medicine 2006;25:559-573.",
     "obuchowski": "Obuchowski NA. Nonparametric analysis of clustered ROC curve data. Biometrics 1997;53:567-578.",
-    "or": "Obuchowski NA, Rockette HE. Hypothesis testing of diagnostic accuracy for multiple readers and multiple tests: "
+    "or": "Obuchowski NA, Rockette HE. Hypothesis testing of diagnostic accuracy for multiple readers and multiple "
+    "tests: "
     "an ANOVA approach with dependent observations. Communications in Statistics - Simulation and Computation "
     "1995;24:285-308.",
-    "schuirmann": "Schuirmann DJ. A comparison of the two one-sided tests procedure and the power approach for assessing "
+    "schuirmann": "Schuirmann DJ. A comparison of the two one-sided tests procedure and the power approach for "
+    "assessing "
     "the equivalence of average bioavailability. Journal of Pharmacokinetics and Biopharmaceutics 1987;15:657-680.",
     "sun": "Sun X, Xu W. Fast implementation of DeLong's algorithm for comparing the areas under correlated receiver "
     "operating characteristic curves. IEEE Signal Processing Letters 2014;21:1389-1393.",
@@ -63,17 +68,21 @@ def methods(analysis: Analysis) -> tuple[list[str], list[str]]:
     level = f"{100 * (1 - plan.alpha):g} %"
     asked = "; ".join(_ASKED[kind] for kind in _ASKED if kind in kinds)
     paragraphs = [
-        f"{_count(len(analysis.logs), 'reader')} read {len(manifest.cases)} cases in an order of their own, fixed before "
-        f"the first reading, and were asked {asked}. Manifest, cases, orders and this plan were frozen together and hashed "
+        f"{_count(len(analysis.logs), 'reader')} read {len(manifest.cases)} cases in an order of their own, fixed "
+        "before "
+        f"the first reading, and were asked {asked}. Manifest, cases, orders and this plan were frozen together and "
+        "hashed "
         f"(SHA-256 {manifest.digest[:16]}…). Cases read a second time entered only each reader's agreement with "
-        f"themselves; training cases entered nothing. Answers that did not come in time were {_COUNTED[plan.timeouts]}; "
+        "themselves; training cases entered nothing. Answers that did not come in time were "
+        f"{_COUNTED[plan.timeouts]}; "
         "agreement and questions of the study's own leave them out.",
     ]
     used = ["clopper", "newcombe", "or", "hillis", "hillis-single", "obuchowski"]
     if kinds - {"likert"}:
         paragraphs.append(
             f"For each reader, proportions are given with Clopper-Pearson and Wilson {level} intervals and an exact "
-            "binomial test against guessing where as many cases of either class were answered; d' and criterion with the "
+            "binomial test against guessing where as many cases of either class were answered; d' and criterion with "
+            "the "
             "log-linear correction and intervals by the delta method"
             + ("; of pairs, d' is sqrt(2) z(proportion correct)" if "pair" in kinds else "")
             + (
@@ -85,10 +94,15 @@ def methods(analysis: Analysis) -> tuple[list[str], list[str]]:
             + "."
         )
         paragraphs.append(
-            "Pooled figures treat readers and cases as random: single-modality Obuchowski-Rockette analysis with Hillis' "
-            "degrees of freedom; covariances over cases by DeLong's components (areas) or the delta method (proportions, "
-            "d'), with pictures of one subject as one cluster. Where only one reader took part, the inference is about "
-            "that reader."
+            "Pooled figures treat readers and cases as random: single-modality Obuchowski-Rockette analysis with "
+            "Hillis' "
+            "degrees of freedom; covariances over cases by DeLong's components (areas) or the delta method "
+            "(proportions, "
+            "d'), with pictures of one subject as one cluster. MS(R) counts as no less than the error variance minus "
+            "Cov2, and areas and proportions have interval and tests on the logit scale: without the two, few readers "
+            "who "
+            "agree by luck reject too often; the tables hold the published form too. Where only one reader took "
+            "part, the inference is about that reader."
         )
         used += ["hautus", "gourevitch", "macmillan", "delong", "sun", "newcombe-area"]
         paragraphs.append(_plan_in_words(plan))
@@ -103,7 +117,8 @@ def methods(analysis: Analysis) -> tuple[list[str], list[str]]:
         used += ["cohen", "fleiss", "krippendorff"]
     if any(item.localisation is not None for item in analysis.items):
         paragraphs.append(
-            "Marks of lesions are summed up by the AFROC curve: a mark within the radius of any voxel of the lesion is a "
+            "Marks of lesions are summed up by the AFROC curve: a mark within the radius of any voxel of the lesion "
+            "is a "
             "hit; a mark on a case without a lesion is false; misses and unmarked cases rank below all marks. Readers' "
             "areas have percentile intervals from resampled subjects, the pooled one is treated as above."
         )
@@ -145,7 +160,8 @@ def limitations(analysis: Analysis) -> list[str]:
     unfinished = [f"reader-{log.slot}" for log in analysis.logs if not log.complete]
     if unfinished:
         said.append(
-            f"Not finished: {', '.join(unfinished)}. What they read so far was analysed; since every order is random, the "
+            f"Not finished: {', '.join(unfinished)}. What they read so far was analysed; since every order is random, "
+            "the "
             "cases that are missing do not depend on the answers, unless readers stopped because of them."
         )
     broken = [f"reader-{log.slot}" for log in analysis.logs if log.problems]
@@ -160,7 +176,8 @@ def limitations(analysis: Analysis) -> list[str]:
     if late:
         way = " Counting them as wrong pulls figures towards guessing and below, which flatters a claim of equivalence."
         said.append(
-            f"{_count(late, 'first reading')} ran out of time; the table of time-outs shows the endpoint under each way of "
+            f"{_count(late, 'first reading')} ran out of time; the table of time-outs shows the endpoint under each "
+            "way of "
             "counting them." + (way if analysis.plan.timeouts == "wrong" else "")
         )
     clusters = [item.readings for item in analysis.items[:1]]
@@ -168,11 +185,13 @@ def limitations(analysis: Analysis) -> list[str]:
         said.append("Some subjects were shown in more than one case; they are treated as clusters.")
     if not analysis.manifest.balanced:
         said.append(
-            "The design is not balanced: a leaning to one answer moves the proportion correct, so that no exact test is "
+            "The design is not balanced: a leaning to one answer moves the proportion correct, so that no exact test "
+            "is "
             "given, and the pooled proportion is the mean of sensitivity and specificity."
         )
     said.append(
-        "Synthetic pictures are treated as independent draws of the generator; the inference is about the generator and "
+        "Synthetic pictures are treated as independent draws of the generator; the inference is about the generator "
+        "and "
         "the population that the real cases stand for, in the sampling that the manifest describes."
     )
     said.append("Figures by pathology and position rest on few cases each, and many of them are looked at.")

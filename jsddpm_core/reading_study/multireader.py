@@ -5,6 +5,12 @@ more certain than they are. The model is that of Obuchowski & Rockette (1995), h
 figure is a constant, a reader's effect, and an error; errors of different readers have the covariance Cov2, because
 they read the same cases. Degrees of freedom are those of Hillis (2007), for one modality by itself (Hillis, Berbaum &
 Metz 2008).
+
+Two things differ from the published form, which is worked out beside it (`Pooled.published`). Readers who agree by luck
+make MS(R) smaller than the error over cases alone would, and with two or three readers the published form then rejects
+twice as often as it says; MS(R) therefore counts as no less than the error variance minus Cov2, just as a negative Cov2
+counts as 0 in both. And figures between 0 and 1 have their interval and tests on the logit scale, as one reader's area
+has. `Testing/benchmarks/study_coverage.py` shows what both do to the coverage.
 """
 
 from __future__ import annotations
@@ -18,7 +24,7 @@ from scipy.special import ndtri
 from jsddpm_core.reading_study.clustered import clustered_covariance
 from jsddpm_core.reading_study.detection import log_linear, normal_density
 from jsddpm_core.reading_study.estimate import Estimate
-from jsddpm_core.reading_study.laws import quantile, two_sided
+from jsddpm_core.reading_study.laws import Scale, quantile, scaled, two_sided, unscaled
 from jsddpm_core.reading_study.roc import auc_components
 
 
@@ -31,14 +37,14 @@ class ReaderFigures:
         covariance: `(R, R)` of their errors over cases, readers held fixed; None where too few cases tell it.
         null: what guessing would have.
         n: cases behind them.
-        bounds: that the figure cannot leave.
+        scale: of interval and tests: logit of what lies between 0 and 1.
     """
 
     values: np.ndarray
     covariance: np.ndarray | None
     null: float
     n: int
-    bounds: tuple[float, float] = (0.0, 1.0)
+    scale: Scale = "logit"
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,8 @@ class Pooled:
         cov2: covariance of two readers' errors; of one reader, None.
         error_variance: of one reader's figure over cases, on average.
         null: what guessing would have.
-        random_readers: whether the inference extends to other readers; not from one.
+        scale: of interval and tests.
+        published: the same as Obuchowski & Rockette, Hillis, and programs after them have it; None of one reader.
     """
 
     estimate: Estimate
@@ -61,7 +68,8 @@ class Pooled:
     cov2: float | None
     error_variance: float | None
     null: float
-    random_readers: bool
+    scale: Scale
+    published: Estimate | None
 
 
 def auc_figures(ratings: np.ndarray, signal: np.ndarray, clusters: np.ndarray) -> ReaderFigures:
@@ -122,7 +130,7 @@ def d_prime_figures(called: np.ndarray, signal: np.ndarray, clusters: np.ndarray
     covariance = None
     if not np.isnan(values).any():
         covariance = clustered_covariance(called, (~signal).astype(int), clusters, weights)
-    return ReaderFigures(values, covariance, 0.0, _cases(called), (-math.inf, math.inf))
+    return ReaderFigures(values, covariance, 0.0, _cases(called), "identity")
 
 
 def pair_d_prime_figures(correct: np.ndarray, clusters: np.ndarray) -> ReaderFigures:
@@ -138,7 +146,7 @@ def pair_d_prime_figures(correct: np.ndarray, clusters: np.ndarray) -> ReaderFig
     values = np.where(counts > 0, math.sqrt(2) * z, np.nan)
     weights = np.array([[math.sqrt(2) / normal_density(x)] for x in z])
     covariance = clustered_covariance(correct, np.zeros(correct.shape[1], dtype=int), clusters, weights)
-    return ReaderFigures(values, covariance, 0.0, _cases(correct), (-math.inf, math.inf))
+    return ReaderFigures(values, covariance, 0.0, _cases(correct), "identity")
 
 
 def _cases(answers: np.ndarray) -> int:
@@ -150,22 +158,22 @@ def pooled(figures: ReaderFigures, level: float = 0.95) -> Pooled:
 
     One reader is held fixed: the inference is then about that reader and further cases.
     """
-    values, covariance = figures.values, figures.covariance
-    readers = len(values)
-    if covariance is None or np.isnan(values).any():
-        mean = float(values.mean())
-        return Pooled(
-            Estimate(None if math.isnan(mean) else mean, n=figures.n), readers, None, None, None, figures.null, False
-        )
+    values, covariance, null, scale = figures.values, figures.covariance, figures.null, figures.scale
+    readers, mean = len(values), float(figures.values.mean())
+    if covariance is None or math.isnan(mean):
+        unknown = Estimate(None if math.isnan(mean) else mean, n=figures.n)
+        return Pooled(unknown, readers, None, None, None, null, scale, None)
     error = float(np.mean(np.diag(covariance)))
     if readers == 1:
-        estimate = t_estimate(float(values[0]), error, None, figures, level)
-        return Pooled(estimate, 1, None, None, error, figures.null, False)
+        return Pooled(
+            t_estimate(mean, error, None, null, figures.n, scale, level), 1, None, None, error, null, scale, None
+        )
     ms_readers = float(values.var(ddof=1))
     cov2 = float(covariance[~np.eye(readers, dtype=bool)].mean())
-    variance, df = single_modality(ms_readers, cov2, readers)
-    estimate = t_estimate(float(values.mean()), variance, df, figures, level)
-    return Pooled(estimate, readers, ms_readers, cov2, error, figures.null, True)
+    floored = max(ms_readers, error - max(cov2, 0.0))
+    estimate = t_estimate(mean, *single_modality(floored, cov2, readers), null, figures.n, scale, level)
+    plain = t_estimate(mean, *single_modality(ms_readers, cov2, readers), null, figures.n, "identity", level)
+    return Pooled(estimate, readers, ms_readers, cov2, error, null, scale, plain)
 
 
 def single_modality(ms_readers: float, cov2: float, readers: int) -> tuple[float, float | None]:
@@ -186,16 +194,19 @@ def single_modality(ms_readers: float, cov2: float, readers: int) -> tuple[float
     return whole / readers, df
 
 
-def t_estimate(value: float, variance: float, df: float | None, figures: ReaderFigures, level: float) -> Estimate:
-    """The interval value +- t se, cut at the figure's bounds; none where the variance is 0.
+def t_estimate(
+    value: float, variance: float, df: float | None, null: float, n: int, scale: Scale, level: float = 0.95
+) -> Estimate:
+    """The interval value +- t se on a scale, and p against the null; neither where the variance is 0.
 
     A variance of 0 comes of readers who all answered alike and all rightly, or all with one answer: how far further
     cases would scatter is then unknown.
     """
-    if variance < 1e-12:
-        return Estimate(value, se=0.0, n=figures.n)
+    if variance < 1e-12 or (scale == "logit" and not 0 < value < 1):
+        return Estimate(value, se=0.0, n=n)
     se = math.sqrt(variance)
-    reach = quantile((1 + level) / 2, df) * se
-    low, high = max(value - reach, figures.bounds[0]), min(value + reach, figures.bounds[1])
-    p = two_sided((value - figures.null) / se, df)
-    return Estimate(value, low, high, se=se, df=df, p=p, n=figures.n)
+    there, slope = scaled(value, scale)
+    reach = quantile((1 + level) / 2, df) * se * slope
+    p = two_sided((there - scaled(null, scale)[0]) / (se * slope), df)
+    low, high = (unscaled(there + side, scale) for side in (-reach, reach))
+    return Estimate(value, low, high, se=se, df=df, p=p, n=n)

@@ -161,8 +161,11 @@ def page(analysis: Analysis, tables: Sequence[Table], drawn: Sequence[Drawn]) ->
     body += ["<h2>The plan as it was frozen</h2>", _plan(analysis)]
     body += ["<h2>Literature</h2>", _list(works, "works")]
     files = ", ".join(f"{table.name}.tsv" for table in tables)
-    body += ["<h2>Files</h2>", f"<p>Beside this page: {escape(files)}, each with a JSON file that says what its columns "
-             f"are; {FIGURES}/ with every figure as PNG and SVG; {RESULTS}. The raw responses hold no names.</p>"]  # fmt: skip
+    said = (
+        f"Beside this page: {files}, each with a JSON file that says what its columns are; {FIGURES}/ with every "
+        f"figure as PNG and SVG; {RESULTS}. The raw responses hold no names."
+    )
+    body += ["<h2>Files</h2>", f"<p>{escape(said)}</p>"]
     content = "\n".join(part for part in body if part)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'

@@ -7,12 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import expit
 from sklearn.metrics import roc_curve
 
 from jsddpm_core.reading_study.clustered import clustered_covariance
 from jsddpm_core.reading_study.estimate import Estimate
-from jsddpm_core.reading_study.laws import quantile, two_sided
+from jsddpm_core.reading_study.laws import quantile, scaled, two_sided, unscaled
 
 
 def placements(ratings: np.ndarray, signal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -103,10 +102,10 @@ def logit_interval(area: float, variance: float, m: int, n: int, level: float = 
         p = two_sided((area - 0.5) / math.sqrt(_newcombe_variance(0.5, m, n)))
         return Estimate(area, low, high, se=0.0, p=p, n=m + n)
     se = math.sqrt(variance)
-    se_logit = se / (area * (1 - area))
-    logit, reach = math.log(area / (1 - area)), quantile((1 + level) / 2) * se_logit
-    p = two_sided(logit / se_logit)
-    return Estimate(area, float(expit(logit - reach)), float(expit(logit + reach)), se=se, p=p, n=m + n)
+    logit, slope = scaled(area, "logit")
+    reach = quantile((1 + level) / 2) * se * slope
+    low, high = unscaled(logit - reach, "logit"), unscaled(logit + reach, "logit")
+    return Estimate(area, low, high, se=se, p=two_sided(logit / (se * slope)), n=m + n)
 
 
 def newcombe_interval(area: float, m: int, n: int, level: float = 0.95) -> tuple[float, float]:

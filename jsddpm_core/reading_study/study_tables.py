@@ -115,12 +115,15 @@ def _pooled_columns(level: float) -> tuple[Column, ...]:
         N,
         Column("ms_readers", "MS(R), mean square of the readers' figures"),
         Column("cov2", "covariance of two readers' errors over cases"),
+        Column("published_low", "lower end of the interval as published: MS(R) without a floor, no logit"),
+        Column("published_high", "upper end of it"),
     )
 
 
 def _pooled_cells(found: Pooled) -> tuple[Any, ...]:
     e = found.estimate
-    return (*_ends(e), e.se, e.df, e.p, found.readers, e.n, found.ms_readers, found.cov2)
+    plain = found.published or Estimate(None)
+    return (*_ends(e), e.se, e.df, e.p, found.readers, e.n, found.ms_readers, found.cov2, plain.low, plain.high)
 
 
 def _pooled(analysis: Analysis, level: float) -> Table:
