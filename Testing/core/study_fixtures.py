@@ -9,7 +9,7 @@ import numpy as np
 
 from jsddpm_core.reading_study.localisation import lesion_points_mm
 from jsddpm_core.reading_study.manifest import AnswerKey, CaseTruth, Item, StudyManifest, digest_of
-from jsddpm_core.reading_study.readings import Reading, ReaderLog
+from jsddpm_core.reading_study.readings import ReaderLog, Reading
 from jsddpm_core.reading_study.simulated_reader import SimulatedReader, Trait
 
 SHAPE = (40, 48, 1)
@@ -55,7 +55,8 @@ def a_manifest(
         ],
         "plan": {"bootstrap": 100, **plan},
     }
-    return StudyManifest.model_validate_json(json.dumps({**tree, "digest": digest_of(tree)}))
+    whole = StudyManifest.model_validate_json(json.dumps({**tree, "digest": "0" * 64})).model_dump(mode="json")
+    return StudyManifest.model_validate_json(json.dumps({**whole, "digest": digest_of(whole)}))
 
 
 def _order(cases: int, slot: int) -> list[int]:

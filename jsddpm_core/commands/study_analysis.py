@@ -66,7 +66,7 @@ def analyse(
         report.table(
             "Tests of the plan's family",
             ["test", "estimate", "low", "high", "p, corrected", "rejects"],
-            [[t.name, t.estimate.value, t.estimate.low, t.estimate.high, t.adjusted, t.rejects] for t in conclusion.tests],
+            [[t.name, (e := t.estimate).value, e.low, e.high, t.adjusted, t.rejects] for t in conclusion.tests],
         )
     report.line(written.sentence)
     report.line(f"The report is {written.report}.")

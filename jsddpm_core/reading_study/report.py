@@ -25,6 +25,23 @@ RESULTS = "results.json"
 FIGURES = "figures"
 LONG = ("responses", "answers", "roc_points")
 """Tables that stand in files only."""
+HIDDEN = {"breakdown": ("se", "df", "ms_readers", "cov2", "published_low", "published_high")}
+"""Columns that stand in files only."""
+LABELS = {
+    "auc": "AUC",
+    "auc_p": "AUC, p",
+    "accuracy_p": "exact p",
+    "accuracy_wilson": "Wilson interval",
+    "d_prime": "d'",
+    "d-prime": "d'",
+    "p_adjusted": "p, corrected",
+    "ms_readers": "MS(R)",
+    "cov2": "Cov2",
+    "published": "published form's interval",
+    "afroc_area": "AFROC area",
+    "above_real": "synthetic above real",
+}
+"""How columns and values are called on the page, where not by their names."""
 
 STYLE = """
 :root{color-scheme:light}
@@ -78,8 +95,9 @@ def write_report(analysis: Analysis, key: AnswerKey, folder: Path, *, overwrite:
     Raises:
         OutputError: where it is there already or cannot be written.
     """
-    tables, drawn = tables_of(analysis, key), figures(analysis)
+    tables = tables_of(analysis, key)
     with whole_folder(folder, overwrite=overwrite) as partial:
+        drawn = figures(analysis)
         (partial / FIGURES).mkdir()
         write_tables(partial, tables)
         for figure in drawn:
@@ -153,7 +171,7 @@ def page(analysis: Analysis, tables: Sequence[Table], drawn: Sequence[Drawn]) ->
     ]
     for title, names, stems in _SECTIONS:
         parts = [_figures([figure for figure in drawn if figure.name.endswith(stems)])] if stems else []
-        parts += [_table(shown[name]) for name in names if name in shown]
+        parts += [_table(shown[name], title) for name in names if name in shown]
         if any(parts):
             body += [f"<h2>{escape(title)}</h2>", *parts]
     body += ["<h2>Methods</h2>", *(f"<p>{escape(text)}</p>" for text in paragraphs)]
@@ -251,46 +269,73 @@ def _figures(drawn: Sequence[Drawn]) -> str:
     return f'<div class="pair">{"".join(shown)}</div>'
 
 
-def _table(table: Table) -> str:
+def _table(table: Table, heading: str) -> str:
     """A table for people: a value and its interval in one cell, columns without any value left out."""
     names = [column.name for column in table.columns]
-    kept = [n for n in range(len(names)) if any(row[n] is not None for row in table.rows)]
-    ends = {f"{name}_low" for name in names} | {f"{name}_high" for name in names}
-    heads, cells = [], [[] for _ in table.rows]  # type: ignore[var-annotated]
-    for n in kept:
-        if names[n] in ends:
+    hidden = HIDDEN.get(table.name, ())
+    columns: list[_Shown] = []
+    for n, column in enumerate(table.columns):
+        base, _, end = column.name.rpartition("_")
+        if column.name in hidden or all(row[n] is None for row in table.rows) or end == "high":
             continue
-        both = [names.index(f"{names[n]}{end}") if f"{names[n]}{end}" in names else -1 for end in ("_low", "_high")]
-        numeric = all(row[n] is None or (isinstance(row[n], int | float) and row[n] is not True) for row in table.rows)
-        heads.append((names[n].replace("_", " "), table.columns[n].description, numeric))
-        for row, line in zip(table.rows, cells, strict=True):
-            text = _shown(row[n], names[n])
-            if both[0] >= 0 and row[both[0]] is not None:
-                text += f" ({_shown(row[both[0]], '')} to {_shown(row[both[1]], '')})"
-            line.append((text, numeric))
+        ends = (n, names.index(f"{base}_high")) if end == "low" and f"{base}_high" in names else None
+        if ends is None and f"{column.name}_low" in names:
+            ends = (names.index(f"{column.name}_low"), names.index(f"{column.name}_high"))
+        if end == "low" and base in names:
+            continue
+        numeric = all(row[n] is None or type(row[n]) in (int, float) for row in table.rows)
+        columns.append(_Shown(base if end == "low" else column.name, column.description, n, ends, numeric))
     head = "".join(
-        f'<th scope="col"{" class=n" if number else ""} title="{escape(told)}">{escape(name)}</th>'
-        for name, told, number in heads
+        f'<th scope="col"{" class=n" if c.numeric else ""} title="{escape(c.told)}">{escape(_label(c.name))}</th>'
+        for c in columns
     )
     rows = "".join(
-        "<tr>" + "".join(f"<td{' class=n' if number else ''}>{escape(text)}</td>" for text, number in line) + "</tr>"
-        for line in cells
+        "<tr>"
+        + "".join(f"<td{' class=n' if c.numeric else ''}>{escape(_cell(row, c))}</td>" for c in columns)
+        + "</tr>"
+        for row in table.rows
     )
-    return (
-        f'<div class="scroll"><table><caption>{escape(table.title)}</caption><thead><tr>{head}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
-    )
+    caption = "" if table.title == heading else f"<caption>{escape(table.title)}</caption>"
+    return f'<div class="scroll"><table>{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
-def _shown(value: Any, name: str) -> str:
+@dataclass(frozen=True)
+class _Shown:
+    """A column of the page: where its value stands, and the two ends of its interval where it has one."""
+
+    name: str
+    told: str
+    at: int
+    ends: tuple[int, int] | None
+    numeric: bool
+
+
+def _label(name: str) -> str:
+    return LABELS.get(name, name.replace("_", " "))
+
+
+def _cell(row: tuple[Any, ...], column: _Shown) -> str:
+    if column.ends is None or row[column.ends[0]] is None:
+        return _text(row[column.at], column.name)
+    low, high = (_text(row[end], column.name) for end in column.ends)
+    if column.at == column.ends[0]:
+        return f"{low} to {high}"
+    return f"{_text(row[column.at], column.name)} ({low} to {high})"
+
+
+def _text(value: Any, name: str) -> str:
     if value is None:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if not isinstance(value, float):
-        return str(value)
-    if name == "p" or name.startswith("p_") or name.endswith("_p"):
+        return LABELS.get(str(value), str(value))
+    if name in ("p", "p_adjusted", "accuracy_p", "auc_p"):
         return "< 0.001" if value < 0.001 else f"{value:.3f}"
     if name in ("ms_readers", "cov2", "se"):
-        return f"{value:.3g}"
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+        told = f"{value:.3g}"
+    elif name in ("correct", "radius", "experience_years"):
+        told = f"{value:g}"
+    else:
+        told = f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+    return told.replace("-", "−", 1) if value < 0 else told
