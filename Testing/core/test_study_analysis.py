@@ -260,7 +260,7 @@ def test_a_reader_who_stopped_early_is_analysed_and_told(study: Study):
     assert found.items[0].readers[2].answered == 20
     said = " ".join(limitations(found))
     assert "Not finished: reader-3." in said
-    assert "The log is not as it was written: reader-3." in said
+    assert "when it ran): reader-3." in said
 
 
 # ---------------------------------------------------------------- what comes out

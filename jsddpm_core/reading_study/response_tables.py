@@ -26,7 +26,7 @@ def readers_table(analysis: Analysis) -> Table:
         Column("repeats", "cases read again, for the agreement with oneself"),
         Column("timed_out", "of all of these, how many ran out of time"),
         Column("complete", "whether every case of the slot was read"),
-        Column("intact", "whether the log's chain of hashes is whole; if not, its intact part was analysed"),
+        Column("sound", "whether nothing was noted of the log; of one that is damaged the intact part was analysed"),
     )
     rows = []
     for log in analysis.logs:
