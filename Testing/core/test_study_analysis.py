@@ -11,7 +11,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
-from study_fixtures import AFFINE, SHAPE, a_key, a_log, a_manifest, grids
+from analysis_fixtures import AFFINE, SHAPE, a_key, a_log, a_manifest, grids
 from typer.testing import CliRunner
 
 from jsddpm_core.errors import StudyError
@@ -344,7 +344,7 @@ def command(monkeypatch: pytest.MonkeyPatch, study: Study, tmp_path: Path) -> Pa
     for case in study.manifest.cases:
         nibabel.save(nibabel.Nifti1Image(np.zeros(SHAPE, np.float32), AFFINE), folder / case.pictures[0].file)
     modules = {
-        "jsddpm_core.commands.study": SimpleNamespace(passphrase_of=lambda file: "a passphrase"),
+        "jsddpm_core.commands.study": SimpleNamespace(_passphrase=lambda file: "a passphrase"),
         "jsddpm_core.reading_study.key": SimpleNamespace(
             ENCRYPTED_KEY="key.json.encrypted",
             is_encrypted=lambda file: True,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from analysis_fixtures import a_key, a_manifest
 from scipy.special import ndtr
 from scipy.stats import binom, binomtest
-from study_fixtures import a_key, a_manifest
 
 from jsddpm_core.reading_study.detection import detection
 from jsddpm_core.reading_study.manifest import LesionItem, PairItem, RealItem

@@ -38,12 +38,12 @@ def analyse(
     if target.resolve().is_relative_to(folder.resolve()):
         raise StudyError(f"{target} lies in the study's folder, which readers see", "choose a folder outside of it")
 
-    from jsddpm_core.commands.study import passphrase_of
+    from jsddpm_core.commands.study import _passphrase
     from jsddpm_core.reading_study.key import ENCRYPTED_KEY, is_encrypted, read_key
     from jsddpm_core.reading_study.reader_log import read_log
 
     file = folder / ENCRYPTED_KEY if key is None else key
-    answers = read_key(file, passphrase_of(passphrase_file) if is_encrypted(file) else None)
+    answers = read_key(file, _passphrase(passphrase_file) if is_encrypted(file) else None)
 
     from jsddpm_core.reading_study.analysis import analyse_study
     from jsddpm_core.reading_study.picture_grids import picture_grids
