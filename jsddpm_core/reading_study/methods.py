@@ -167,8 +167,8 @@ def limitations(analysis: Analysis) -> list[str]:
     broken = [f"reader-{log.slot}" for log in analysis.logs if log.problems]
     if broken:
         said.append(
-            f"Something was noted of the log (the analysis said what when it ran): {', '.join(broken)}. Of a log that is "
-            "damaged, the intact part was analysed."
+            f"Something was noted of the log (the analysis said what when it ran): {', '.join(broken)}. "
+            "Of a log that is damaged, the intact part was analysed."
         )
     empty = len(analysis.manifest.slots) - readers
     if empty:
