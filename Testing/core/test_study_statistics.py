@@ -229,6 +229,8 @@ def test_readers_who_agree_by_luck_are_not_taken_for_certain():
     assert found.published is not None and found.published.se is not None and found.estimate.se is not None
     fixed = math.sqrt((found.error_variance + max(found.cov2, 0.0)) / 2)  # type: ignore[operator, type-var]
     assert found.estimate.se == pytest.approx(fixed)
+    alone = math.sqrt((found.error_variance + found.cov2) / 2)  # type: ignore[operator]
+    assert found.these_readers.se == pytest.approx(alone)
     assert found.published.se < 0.8 * fixed
 
 

@@ -155,7 +155,7 @@ def limitations(analysis: Analysis) -> list[str]:
     elif readers < 5:
         said.append(
             f"There were {readers} readers: how much readers differ is poorly known from so few, which makes pooled "
-            "intervals wide, rightly."
+            "intervals wide, rightly. The interval of these readers alone, readers held fixed, says nothing of others."
         )
     unfinished = [f"reader-{log.slot}" for log in analysis.logs if not log.complete]
     if unfinished:

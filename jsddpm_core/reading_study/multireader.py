@@ -59,6 +59,7 @@ class Pooled:
         error_variance: of one reader's figure over cases, on average.
         null: what guessing would have.
         scale: of interval and tests.
+        these_readers: the same with readers held fixed: about these readers alone, and further cases.
         published: the same as Obuchowski & Rockette, Hillis, and programs after them have it; None of one reader.
     """
 
@@ -69,6 +70,7 @@ class Pooled:
     error_variance: float | None
     null: float
     scale: Scale
+    these_readers: Estimate
     published: Estimate | None
 
 
@@ -162,18 +164,17 @@ def pooled(figures: ReaderFigures, level: float = 0.95) -> Pooled:
     readers, mean = len(values), float(figures.values.mean())
     if covariance is None or math.isnan(mean):
         unknown = Estimate(None if math.isnan(mean) else mean, n=figures.n)
-        return Pooled(unknown, readers, None, None, None, null, scale, None)
+        return Pooled(unknown, readers, None, None, None, null, scale, unknown, None)
     error = float(np.mean(np.diag(covariance)))
+    fixed = t_estimate(mean, float(covariance.mean()), None, null, figures.n, scale, level)
     if readers == 1:
-        return Pooled(
-            t_estimate(mean, error, None, null, figures.n, scale, level), 1, None, None, error, null, scale, None
-        )
+        return Pooled(fixed, 1, None, None, error, null, scale, fixed, None)
     ms_readers = float(values.var(ddof=1))
     cov2 = float(covariance[~np.eye(readers, dtype=bool)].mean())
     floored = max(ms_readers, error - max(cov2, 0.0))
     estimate = t_estimate(mean, *single_modality(floored, cov2, readers), null, figures.n, scale, level)
     plain = t_estimate(mean, *single_modality(ms_readers, cov2, readers), null, figures.n, "identity", level)
-    return Pooled(estimate, readers, ms_readers, cov2, error, null, scale, plain)
+    return Pooled(estimate, readers, ms_readers, cov2, error, null, scale, fixed, plain)
 
 
 def single_modality(ms_readers: float, cov2: float, readers: int) -> tuple[float, float | None]:

@@ -38,6 +38,7 @@ LABELS = {
     "ms_readers": "MS(R)",
     "cov2": "Cov2",
     "published": "published form's interval",
+    "these_readers": "these readers alone",
     "afroc_area": "AFROC area",
     "above_real": "synthetic above real",
 }

@@ -115,6 +115,8 @@ def _pooled_columns(level: float) -> tuple[Column, ...]:
         N,
         Column("ms_readers", "MS(R), mean square of the readers' figures"),
         Column("cov2", "covariance of two readers' errors over cases"),
+        Column("these_readers_low", "lower end of the interval with readers held fixed: about these readers alone"),
+        Column("these_readers_high", "upper end of it"),
         Column("published_low", "lower end of the interval as published: MS(R) without a floor, no logit"),
         Column("published_high", "upper end of it"),
     )
@@ -123,7 +125,8 @@ def _pooled_columns(level: float) -> tuple[Column, ...]:
 def _pooled_cells(found: Pooled) -> tuple[Any, ...]:
     e = found.estimate
     plain = found.published or Estimate(None)
-    return (*_ends(e), e.se, e.df, e.p, found.readers, e.n, found.ms_readers, found.cov2, plain.low, plain.high)
+    intervals = (found.these_readers.low, found.these_readers.high, plain.low, plain.high)
+    return (*_ends(e), e.se, e.df, e.p, found.readers, e.n, found.ms_readers, found.cov2, *intervals)
 
 
 def _pooled(analysis: Analysis, level: float) -> Table:
