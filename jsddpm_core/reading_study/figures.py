@@ -165,7 +165,7 @@ def _forest(analysis: Analysis, item: ItemAnalysis, endpoint: Endpoint) -> Figur
     pooled = item.pooled[endpoint]
     rows = [(result.reader, reader_estimate(result, endpoint), False) for result in item.readers]
     if len(rows) > 1:
-        rows.append(("all readers", pooled.estimate, True))
+        rows += [("these readers alone", pooled.these_readers, False), ("readers as a sample", pooled.estimate, True)]
     figure = Figure(figsize=(6.4, 1.1 + 0.36 * len(rows)))
     axes = figure.add_subplot()
     margin = _margin(analysis, item)
@@ -176,7 +176,7 @@ def _forest(analysis: Analysis, item: ItemAnalysis, endpoint: Endpoint) -> Figur
             axes.plot(equivalence.interval, [0, 0], color=ORANGE, lw=5, alpha=0.45, solid_capstyle="butt", zorder=2)
     _interval_rows(axes, rows, pooled.null, endpoint)
     if len(rows) > 1:
-        axes.axhline(0.5, color="#CCCCCC", lw=0.8)
+        axes.axhline(1.5, color="#CCCCCC", lw=0.8)
     return figure
 
 
