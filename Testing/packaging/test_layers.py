@@ -163,7 +163,7 @@ def third_party(module: str) -> set[str]:
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_what_a_module_imports_is_declared(module: str) -> None:
     room = module.split(".")[1] if "." in module else ""
-    extras = {"training": ("train",), "evaluation": ("evaluate",)}.get(room, ())
+    extras = {"training": ("train",), "evaluation": ("evaluate",), "reading_study": ("study",)}.get(room, ())
     missing = third_party(module) - declared(*extras)
     assert not missing, f"{module} imports {sorted(missing)}: declare it in pyproject.toml or import it elsewhere"
 
