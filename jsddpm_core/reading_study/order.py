@@ -31,7 +31,8 @@ REPEAT_APART: Final = 1 / 3
 PAIR_APART: Final = 1 / 5
 """The same of matched cases, as far as it can be had."""
 
-TRIES: Final = 20_000
+SWEEPS: Final = 200
+PARTNERS: Final = 30
 RESTARTS: Final = 20
 
 
@@ -122,8 +123,8 @@ def arm_sequence(counts: tuple[int, int], most: int, numbers: np.random.Generato
         numbers: that are drawn from.
     """
     shares = _shares(counts, most)
-    begins = np.array([shares[0][counts], shares[1][counts]]) if all(counts) else np.array(counts, dtype=float)
-    if not shares[0][counts] + shares[1][counts]:
+    begins = np.array([shares[0][counts], shares[1][counts]])
+    if not begins.sum():
         raise StudyError(
             f"{counts[0]} and {counts[1]} cases cannot be ordered with runs of {most}", "allow longer runs"
         )
@@ -225,19 +226,18 @@ def _fill(
             where[order[place].name].append(other)
         order[one], order[two] = order[two], order[one]
 
-    for _ in range(TRIES):
+    for _ in range(SWEEPS):
         bad = [place for place in range(len(order)) if cost(place)]
         if not bad:
             return order
-        one = bad[int(numbers.integers(len(bad)))]
-        side = places[sequence[one]]
-        for _ in range(30):
-            two = side[int(numbers.integers(len(side)))]
-            before = cost(one) + cost(two)
-            exchange(one, two)
-            if cost(one) + cost(two) <= before:
-                break
-            exchange(one, two)
+        for one in bad:
+            side = places[sequence[one]]
+            for two in numbers.choice(side, min(len(side), PARTNERS), replace=False).tolist():
+                before = cost(one) + cost(two)
+                exchange(one, two)
+                if cost(one) + cost(two) <= before:
+                    break
+                exchange(one, two)
     return None
 
 
