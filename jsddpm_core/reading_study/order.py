@@ -254,9 +254,9 @@ def broken_limits(order: Sequence[str], of_name: dict[str, Trial], limits: Limit
             if order[one] == order[two] and two - one < limits.repeat_gap:
                 found.append(f"{order[one]} is repeated after {two - one} places")
             pair = trials[one].pair
-            if pair is not None and pair == trials[two].pair and order[one] != order[two]:
-                if two - one < limits.pair_gap:
-                    found.append(f"{order[one]} and its match are {two - one} places apart")
+            matched = pair is not None and pair == trials[two].pair and order[one] != order[two]
+            if matched and two - one < limits.pair_gap:
+                found.append(f"{order[one]} and its match are {two - one} places apart")
     return found
 
 

@@ -56,7 +56,7 @@ def real_candidates(
     seen: set[str] = set()
     if manifest is None:
         notes.append(
-            "The model of the synthetic cases is not at hand: whether it learned from these people is unknown."
+            "The model of the synthetic cases is not at hand: nobody can tell whether it learned from these people."
         )
     elif not notes_its_subjects(manifest):
         notes.append(

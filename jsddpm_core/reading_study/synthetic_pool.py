@@ -33,7 +33,7 @@ def bundle_of(design: StudyDesign, sidecars: Sequence[Sidecar]) -> Bundle | None
         other = next((sidecar for sidecar in sidecars if sidecar.bundle.digest != bundle.digest), None)
         if other is not None:
             raise StudyError(
-                f"results were made by the model '{other.bundle.name}' and not by '{bundle.manifest.name}' as it is now",
+                f"results were made by the model '{other.bundle.name}' and not by '{bundle.manifest.name}'",
                 "name the model that made them, or leave 'model' out",
             )
         return bundle
