@@ -22,7 +22,7 @@ from jsddpm_core.strict import Strict
 from jsddpm_core.training.request import AbsolutePath, CaseEntry
 
 LEVELS: Final = 1000
-"""Brain in a study's pictures lies from 1 to this, the background at 0."""
+"""Grey values of a study's pictures run from 0, the background, to this."""
 
 FULL_WINDOW: Final = {"window": float(LEVELS), "level": LEVELS / 2}
 

@@ -18,12 +18,14 @@ import numpy as np
 
 from jsddpm_core.errors import StudyError
 from jsddpm_core.reading_study.manifest import AnswerKey, Picture, StudyManifest, canonical
-from jsddpm_core.reading_study.stimuli import BACKGROUND
+from jsddpm_core.reading_study.stimuli import BACKGROUND, RIM
 
 HEADER: Final = 352  # bytes of a NIfTI header and its extension flag
 LOADS: Final = 5
 SMOOTHED_OVER: Final = 31  # grey values
+LAGS: Final = (1, 2, 3, 4, 5, 8, 10)
 MOST_SLOTS: Final = 10
+TREES: Final = 100
 
 
 @dataclass(frozen=True)
@@ -70,23 +72,26 @@ def comb_features(values: np.ndarray) -> dict[str, float]:
     Args:
         values: whole grey values of the brain's pixels, (n,).
     """
+    from scipy.signal import savgol_filter
+
     counts = np.bincount(values.astype(np.int64).ravel()).astype(np.float64)
-    inner = counts[np.searchsorted(np.cumsum(counts), 0.05 * counts.sum()) :][: max(1, counts.size)]
-    inner = inner[: max(2, int(np.searchsorted(np.cumsum(inner), 0.9 * counts.sum())))]
-    smooth = np.convolve(inner, np.ones(SMOOTHED_OVER) / SMOOTHED_OVER, "same") + 1e-9
+    low, high = np.searchsorted(np.cumsum(counts), [0.05 * counts.sum(), 0.95 * counts.sum()])
+    inner = counts[low : max(high, low + 2 * SMOOTHED_OVER)]
+    # A polynomial follows the histogram's own shape, which is what the picture shows; what is left is the comb.
+    smooth = np.maximum(savgol_filter(inner, SMOOTHED_OVER, 3, mode="interp"), 0.5)
     residual = (inner - smooth) / np.sqrt(smooth)
-    power = np.abs(np.fft.rfft(residual - residual.mean())) ** 2 / residual.size
-    power = power[max(1, 2 * residual.size // SMOOTHED_OVER // 2) :]
+    power = np.abs(np.fft.rfft(residual)) ** 2 / residual.size
+    power = power[2 * residual.size // SMOOTHED_OVER :]
     expected_gaps = np.exp(-smooth).mean()
-    lags = [float(np.mean(residual[lag:] * residual[:-lag])) for lag in (1, 2, 3, 4, 5, 8, 10)]
+    lags = [float(np.mean(residual[lag:] * residual[:-lag])) for lag in LAGS]
     return {
         "comb: gaps beyond chance": float((inner == 0).mean() - expected_gaps),
         "comb: unevenness": float(residual.var()),
         "comb: highest peak": float(power.max(initial=0.0)),
-        "comb: power": float(power.mean()) if power.size else 0.0,
+        "comb: power": float(power.mean()),
         "comb: odd values": float(counts[1::2].sum() / counts.sum()),
         "comb: multiples of four": float(counts[::4].sum() / counts.sum()),
-        **{f"comb: lag {lag}": value for lag, value in zip((1, 2, 3, 4, 5, 8, 10), lags, strict=True)},
+        **{f"comb: lag {lag}": value for lag, value in zip(LAGS, lags, strict=True)},
     }
 
 
@@ -142,7 +147,7 @@ def _file(path: Path, kind: str) -> dict[str, float]:
     if kind == "picture":
         array = np.frombuffer(content[HEADER:], dtype="<i2", count=(len(content) - HEADER) // 2)
         row["exact background"] = float((array == BACKGROUND).mean())
-        row |= comb_features(array[array > BACKGROUND])
+        row |= comb_features(array[array > RIM])
     else:
         row["mask: values"] = float(len(set(content[HEADER:])))
     return row
@@ -161,7 +166,7 @@ def _load_times(folder: Path, pictures: Sequence[Picture]) -> list[float]:
     return best
 
 
-def leak_auc(table: LeakTable, *, seed: int = 0, folds: int = 10, resamples: int = 2000) -> LeakResult:
+def leak_auc(table: LeakTable, *, seed: int = 0, folds: int = 5, resamples: int = 2000) -> LeakResult:
     """The classifier's AUC, cross-validated.
 
     Args:
@@ -183,7 +188,7 @@ def leak_auc(table: LeakTable, *, seed: int = 0, folds: int = 10, resamples: int
         raise StudyError(f"{min(counts)} cases of an arm are too few for a leak test", f"use at least {folds}")
     scores = np.zeros(len(arms))
     for train, test in StratifiedKFold(folds, shuffle=True, random_state=seed).split(values, arms):
-        model: Any = ExtraTreesClassifier(300, min_samples_leaf=3, max_features=0.5, random_state=seed)
+        model: Any = ExtraTreesClassifier(TREES, min_samples_leaf=3, max_features=0.5, random_state=seed)
         model.fit(values[train], arms[train])
         # Ranks within a fold: a fold with more of one arm must not shift its scores against the others.
         scores[test] = rankdata(model.predict_proba(values[test])[:, 1]) / len(test)

@@ -222,19 +222,22 @@ def _harmonise(
     secret: bytes,
     on_progress: OnProgress,
 ) -> dict[str, list[Shown]]:
-    shown: dict[str, list[Shown]] = {arm: [] for arm in ARMS}
-    total, done = sum(len(own) for own in arms.values()), 0
+    taken: list[tuple[str, Wanted, Candidate, np.ndarray, np.ndarray]] = []
+    total = sum(len(own) for own in arms.values())
     for arm, own in arms.items():
         for index, (place, candidate) in enumerate(own):
             image, mask = candidate.load()
             grey = stimuli.harmonised(image, spacing, stimuli.stream(secret, "dither", arm, index))
-            clean = stimuli.cleaned_mask(mask, grey > stimuli.BACKGROUND)
+            clean = stimuli.cleaned_mask(mask, grey > stimuli.RIM)
             if not candidate.lesional:
                 clean = np.zeros_like(clean)
-            shown[arm].append(Shown(arm, place, candidate, grey, clean))
-            done += 1
+            taken.append((arm, place, candidate, grey, clean))
             if on_progress is not None:
-                on_progress(Progress(WRITING, done, total))
+                on_progress(Progress(WRITING, len(taken), total))
+    shown: dict[str, list[Shown]] = {arm: [] for arm in ARMS}
+    evened = stimuli.with_even_background([grey for _, _, _, grey, _ in taken])
+    for (arm, place, candidate, _, clean), grey in zip(taken, evened, strict=True):
+        shown[arm].append(Shown(arm, place, candidate, grey, clean))
     return shown
 
 

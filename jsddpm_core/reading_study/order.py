@@ -155,6 +155,8 @@ def slot_order(
     Raises:
         StudyError: where no order keeps a repeat a third of the list away.
     """
+    if len(set(repeats)) < len(repeats):
+        raise StudyError("a case is to be repeated more than once", "repeat each case once at most")
     of_name = {trial.name: trial for trial in trials}
     arms = sorted({trial.arm for trial in trials})
     listed = [*trials, *(of_name[name] for name in repeats)]
@@ -179,7 +181,7 @@ def slot_order(
         if pair_gap > 1:
             pair_gap //= 2
         elif pathology_run < length:
-            pathology_run += 1
+            pathology_run = min(2 * pathology_run, length)
         else:
             raise StudyError(
                 f"{len(repeats)} repeats among {length} readings cannot all be a third of the list apart",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +42,9 @@ DITHER: Final = 4.0
 """Standard deviation in grey values: half of the distance between the 256 values of an 8-bit scan."""
 
 BACKGROUND: Final = 0
+RIM: Final = 1
+"""Background next to the brain, one grey value of a thousand above the rest: see `with_even_background`."""
+
 SPECK_PX: Final = 4
 """Pieces of a lesion's mask that are smaller are left out."""
 
@@ -50,10 +54,11 @@ MODIFIED: Final = 946_684_800
 STEPS: Final = (
     f"The outline of the brain is taken from the picture itself: what is above {OUTLINE_ABOVE:g} in the range from -1 "
     f"to 1, opened by {SEAM_MM:g} mm, its largest piece closed by {CLOSED_MM:g} mm, holes filled, rounded by a "
-    f"Gaussian of {ROUNDED_MM:g} mm and drawn in by {CUT_MM:g} mm; everything outside of it is {BACKGROUND}.",
+    f"Gaussian of {ROUNDED_MM:g} mm and drawn in by {CUT_MM:g} mm; everything outside of it is {BACKGROUND}, but "
+    f"for a rim beside it that is {RIM} and as wide as makes the number of pixels at {BACKGROUND} the same in all pictures.",
     f"Grey values are clipped to -{CLIP:g} and {CLIP:g}, mapped linearly to {LOWEST} and {HIGHEST}, dithered with "
     f"Gaussian noise of {DITHER:g} grey values from a stream that is secret until the study is unblinded, and "
-    f"rounded to whole numbers from 1 to {LEVELS}.",
+    f"rounded to whole numbers from {RIM + 1} to {LEVELS}.",
     f"Lesion masks are cut to the brain, and pieces of fewer than {SPECK_PX} pixels are left out.",
     "Files are uncompressed NIfTI with one header, one length, one time stamp, and numbers drawn at random.",
 )
@@ -101,7 +106,7 @@ def _closed(mask: np.ndarray, radius: float) -> np.ndarray:
 
 
 def harmonised(image: np.ndarray, spacing_mm: float, noise: np.random.Generator) -> np.ndarray:
-    """A slice as readers see it; see `STEPS`.
+    """A slice as readers see it but for the rim of its background; see `STEPS`.
 
     Args:
         image: (X, Y) float in [-1, 1], of either arm.
@@ -109,7 +114,7 @@ def harmonised(image: np.ndarray, spacing_mm: float, noise: np.random.Generator)
         noise: of the dither; one of its own for every picture.
 
     Returns:
-        (X, Y) int16: 0 outside of the brain and 1 to `LEVELS` inside.
+        (X, Y) int16: 0 outside of the brain, 2 to `LEVELS` inside.
 
     Raises:
         StudyError: if it is not finite or shows no brain.
@@ -119,7 +124,28 @@ def harmonised(image: np.ndarray, spacing_mm: float, noise: np.random.Generator)
     brain = outline(image, spacing_mm)
     share = (np.clip(image, -CLIP, CLIP).astype(np.float64) + CLIP) / (2 * CLIP)
     grey = LOWEST + share * (HIGHEST - LOWEST) + DITHER * noise.standard_normal(image.shape)
-    return np.where(brain, np.clip(np.rint(grey), 1, LEVELS), BACKGROUND).astype(np.int16)
+    return np.where(brain, np.clip(np.rint(grey), RIM + 1, LEVELS), BACKGROUND).astype(np.int16)
+
+
+def with_even_background(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The pictures with equally many pixels at `BACKGROUND`, the pixels nearest to each brain being `RIM`.
+
+    How many pixels are exactly 0 would otherwise say how large a brain is, to whoever only counts zeros; and models
+    draw brains of less various sizes than people have.
+
+    Args:
+        pictures: (X, Y) int16 each, from `harmonised`.
+    """
+    fewest = min(int((picture == BACKGROUND).sum()) for picture in pictures)
+    evened = []
+    for picture in pictures:
+        away = ndimage.distance_transform_edt(picture == BACKGROUND).ravel()
+        outside = np.flatnonzero(away)
+        nearest = outside[np.argsort(away[outside], kind="stable")[: len(outside) - fewest]]
+        flat = picture.ravel().copy()
+        flat[nearest] = RIM
+        evened.append(flat.reshape(picture.shape))
+    return evened
 
 
 def cleaned_mask(mask: np.ndarray, brain: np.ndarray) -> np.ndarray:
