@@ -24,9 +24,7 @@ from jsddpm_core.reading_study.stimuli import stream
 
 def trials(of_each: int, pathologies: int = 2, paired: bool = True) -> list[Trial]:
     return [
-        Trial(
-            f"case-{2 * pair + side + 1:04d}", arm, f"p{pair % pathologies}", f"pair-{pair:04d}" if paired else None
-        )
+        Trial(f"case-{2 * pair + side + 1:04d}", arm, f"p{pair % pathologies}", f"pair-{pair:04d}" if paired else None)
         for pair in range(of_each)
         for side, arm in enumerate(("real", "synthetic"))
     ]

@@ -55,7 +55,8 @@ STEPS: Final = (
     f"The outline of the brain is taken from the picture itself: what is above {OUTLINE_ABOVE:g} in the range from -1 "
     f"to 1, opened by {SEAM_MM:g} mm, its largest piece closed by {CLOSED_MM:g} mm, holes filled, rounded by a "
     f"Gaussian of {ROUNDED_MM:g} mm and drawn in by {CUT_MM:g} mm; everything outside of it is {BACKGROUND}, but "
-    f"for a rim beside it that is {RIM} and as wide as makes the number of pixels at {BACKGROUND} the same in all pictures.",
+    f"for a rim beside it that is {RIM} and as wide as makes the number of pixels at {BACKGROUND} the "
+    "same in all pictures.",
     f"Grey values are clipped to -{CLIP:g} and {CLIP:g}, mapped linearly to {LOWEST} and {HIGHEST}, dithered with "
     f"Gaussian noise of {DITHER:g} grey values from a stream that is secret until the study is unblinded, and "
     f"rounded to whole numbers from {RIM + 1} to {LEVELS}.",
