@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +41,9 @@ HIGHEST: Final = LEVELS - 30
 
 DITHER: Final = 4.0
 """Standard deviation in grey values: half of the distance between the 256 values of an 8-bit scan."""
+
+HEADER_BYTES: Final = 352
+"""Of a NIfTI-1 file: the header and the flag that no extension follows."""
 
 BACKGROUND: Final = 0
 RIM: Final = 1
@@ -167,15 +171,25 @@ def picture_affine(shape: tuple[int, int], spacing_mm: float) -> np.ndarray:
 
 def picture_bytes(array: np.ndarray, spacing_mm: float) -> bytes:
     """A NIfTI file of (X, Y) int16, or of a mask as uint8: of one length and with one header for equal shapes."""
-    image = nibabel.Nifti1Image(array[..., None], picture_affine(array.shape, spacing_mm))
-    image.set_sform(image.affine, 1)
-    image.set_qform(image.affine, 1)
-    header = image.header
+    little = array.astype(array.dtype.newbyteorder("<"))
+    return _header(array.shape[0], array.shape[1], array.dtype == np.uint8, spacing_mm) + little.tobytes(order="F")
+
+
+@lru_cache(maxsize=8)
+def _header(width: int, height: int, mask: bool, spacing_mm: float) -> bytes:
+    header = nibabel.Nifti1Header(endianness="<")
+    header.set_data_dtype(np.uint8 if mask else np.int16)
+    header.set_data_shape((width, height, 1))
+    header.set_zooms([spacing_mm] * 3)
+    affine = picture_affine((width, height), spacing_mm)
+    header.set_sform(affine, 1)
+    header.set_qform(affine, 1)
     header.set_xyzt_units("mm")
     header["descrip"] = NOTICE.encode()
-    header["cal_min"], header["cal_max"] = (0, 1) if array.dtype == np.uint8 else (BACKGROUND, LEVELS)
+    header["cal_min"], header["cal_max"] = (0, 1) if mask else (BACKGROUND, LEVELS)
     header.set_slope_inter(1, 0)
-    return image.to_bytes()
+    header["vox_offset"] = HEADER_BYTES
+    return header.binaryblock + bytes(HEADER_BYTES - len(header.binaryblock))
 
 
 def write_picture(path: Path, content: bytes) -> str:
