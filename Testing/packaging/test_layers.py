@@ -21,6 +21,8 @@ LIGHT = (
     "config",
     "bundle",
     "generation.request",
+    "reading_study.design",
+    "reading_study.manifest",
     "settings",
     "training.request",
     "training.events",
