@@ -120,6 +120,8 @@ class ReadingRun:
 
         place = self.session.next
         if not self._prefetch.ready(place.case, PATIENCE_S):
+            self.window.clearCase()
+            self.window.setQuestion(self.sheet, waiting=True)
             return
         try:
             self._pictures = self._prefetch.take(place.case)
@@ -181,6 +183,9 @@ class ReadingRun:
 
     def _timeUp(self) -> None:
         self._timedOut = True
+        if self.state == State.LEAVING:
+            self.state = State.CASE
+            self.window.backToCase()
         self._answeredAt = float(self._manifest.display.time_limit_s)
         self._record()
 
@@ -234,13 +239,12 @@ class ReadingRun:
 
     def onLeave(self) -> None:
         """Asks before the reader leaves; from a page of text there is nothing to ask."""
-        if self.state == State.LEAVING:
-            self.close()
-        elif self.state == State.TEXT:
+        if self.state in (State.LEAVING, State.TEXT):
             self.close()
         elif self.state != State.OVER:
             self._before, self.state = self.state, State.LEAVING
-            text = _("The answers so far are saved; this case comes again when you go on. The time of this case runs on.")
+            text = _("All answers that you confirmed are saved. This case comes again when you go on later.\n\n"
+                     "If you stay, its time has been running on meanwhile.")  # fmt: skip
             self.window.showText(_("Leave the study?"), text, _("Stay  (Space)"), _("Leave  (L)"))
 
     def close(self) -> None:
@@ -282,7 +286,9 @@ class ReadingRun:
 
     def _onCaseKey(self, key: int, text: str, shift: bool) -> None:
         Qt, sheet = qt.Qt, self.sheet
-        arrows = {int(Qt.Key_Left): (-1, 0), int(Qt.Key_Right): (1, 0), int(Qt.Key_Up): (0, 1), int(Qt.Key_Down): (0, -1)}
+        arrows = {
+            int(Qt.Key_Left): (-1, 0), int(Qt.Key_Right): (1, 0), int(Qt.Key_Up): (0, 1), int(Qt.Key_Down): (0, -1)
+        }  # fmt: skip
         if text.isdecimal() and len(text) == 1:
             self.onAnswer(int(text))
         elif key in (int(Qt.Key_Space), int(Qt.Key_Return), int(Qt.Key_Enter)):

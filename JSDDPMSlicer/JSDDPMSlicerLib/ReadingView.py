@@ -59,7 +59,7 @@ class ReadingView(VTKObservationMixin):
         self._quiet = True
         self._forgetChanges()
         scene = slicer.mrmlScene
-        self._interaction = _hidden(slicer.vtkMRMLInteractionNode(), f"{NAME}{number}")
+        self._interaction = _interactionNode(number)
         self._owner = _hidden(slicer.vtkMRMLScriptedModuleNode(), f"{NAME}{number}")
         logic = slicer.vtkMRMLSliceLogic()
         logic.SetMRMLScene(scene)
@@ -68,6 +68,8 @@ class ReadingView(VTKObservationMixin):
         self.sliceNode.SetHideFromEditors(True)
         self.sliceNode.SetAndObserveParentLayoutNodeID(self._owner.GetID())
         self.sliceNode.SetInteractionNode(self._interaction)
+        self.sliceNode.SetOrientationMarkerType(self.sliceNode.OrientationMarkerTypeNone)
+        self.sliceNode.SetRulerType(self.sliceNode.RulerTypeNone)
         self.sliceNode.SetViewGroup(1000)  # nobody else's: nothing is linked with it
         self.widget = slicer.qMRMLSliceWidget()
         self.widget.setMRMLScene(scene)
@@ -277,9 +279,15 @@ class ReadingView(VTKObservationMixin):
         self.widget.setParent(None)
         self.widget.deleteLater()
         display = self.volume.GetDisplayNode()
-        for node in (self.volume, display, self.composite, self.sliceNode, self._owner, self._interaction):
+        for node in (self.volume, display, self.composite, self.sliceNode, self._owner):
             if node is not None and scene.IsNodePresent(node):
                 scene.RemoveNode(node)
+
+
+def _interactionNode(number: int) -> Any:
+    """The views' own interaction node, which stays: Slicer's other views make much of a new one."""
+    there = slicer.mrmlScene.GetSingletonNode(f"{NAME}{number}", "vtkMRMLInteractionNode")
+    return there or _hidden(slicer.vtkMRMLInteractionNode(), f"{NAME}{number}")
 
 
 def _hidden(node: Any, tag: str) -> Any:

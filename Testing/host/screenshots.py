@@ -186,7 +186,7 @@ def take(photographer: Photographer, module: Any) -> None:
     panel.ui.advancedSection.collapsed = True
     slicer.mrmlScene.Clear(False)
 
-    module.tabs.setCurrentIndex(2)
+    module.tabs.setCurrentIndex(3)
     until(lambda: module.settings._probe.answered, 30)
     photographer.draw("setup")
 

@@ -52,6 +52,7 @@ class Session:
         folder: of the study.
         manifest: of the study.
         slot: its number.
+        reader: who reads it.
         places: everything that the reader sees, in its order.
         done: how many of them have been read.
         notes: what the reader should know of how the session was found.
@@ -63,6 +64,7 @@ class Session:
     ) -> None:
         self.folder, self.manifest, self.slot = folder, manifest, slot
         self.places = places_of(manifest, slot)
+        self.reader = ""
         self.done = 0
         self.notes: tuple[str, ...] = ()
         self.resumed = self.ended = False
@@ -145,6 +147,7 @@ class Session:
             notes.append(f"The last answer had not been saved to its end; what there was lies in {aside.name}.")
         size = end_line(file, chain) if chain.unended else chain.size
         self._writer = LogWriter(file, chain.hashes[-1] if chain.hashes else self.manifest.digest, size)
+        self.reader = reader if start is None else start.reader
         self._lines = len(chain.bodies)
         self.done = sum(isinstance(body, Reading) for body in chain.bodies)
         self.ended = any(isinstance(body, End) for body in chain.bodies)
