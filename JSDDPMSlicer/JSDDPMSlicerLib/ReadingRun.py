@@ -315,9 +315,9 @@ class ReadingRun:
 
     def onClick(self, place: np.ndarray) -> None:
         """The place of a lesion."""
-        if self.state == State.CASE and not self._timedOut:
-            if self.sheet.place(tuple(float(value) for value in place)):
-                self._changed()
+        placed = tuple(float(value) for value in place)
+        if self.state == State.CASE and not self._timedOut and self.sheet.place(placed):
+            self._changed()
 
     def _changed(self) -> None:
         self._answeredAt = None

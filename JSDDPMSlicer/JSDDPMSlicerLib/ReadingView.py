@@ -233,7 +233,7 @@ class ReadingView(VTKObservationMixin):
 
     def _sliceIndex(self) -> int:
         middle = _matrix(self.sliceNode.GetSliceToRAS())[:, 3]
-        return int(round((np.linalg.inv(self._data.affine) @ middle)[self._axis]))
+        return round(float((np.linalg.inv(self._data.affine) @ middle)[self._axis]))
 
     # ------------------------------------------------------------ mouse
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import qt
 import slicer
 from fixtures import until
 from JSDDPMSlicerLib.ReadingRun import State
+from JSDDPMSlicerLib.ReadingStudyPanel import ReadingStudyPanel
 from PySide6 import QtCore, QtGui
 
-PATIENCE_S = 30
+PATIENCE_S = 60
+FORM = Path(__file__).resolve().parents[2] / "JSDDPMSlicer" / "Resources" / "UI" / "ReadingStudy.ui"
 KEYS = {
     " ": QtCore.Qt.Key.Key_Space, "\b": QtCore.Qt.Key.Key_Backspace, "\x1b": QtCore.Qt.Key.Key_Escape,
     "\r": QtCore.Qt.Key.Key_Return, "<": QtCore.Qt.Key.Key_Left, ">": QtCore.Qt.Key.Key_Right,
@@ -47,9 +48,19 @@ def ready(run: Any, *states: State) -> None:
     assert until(lambda: run.state in wanted, PATIENCE_S), f"{run.state}: {run.window.ui.problemLabel.text}"
 
 
-def begin(module: Any, folder: Path, reader: str = "A. Reader", slot: int = 1) -> Any:
+def open_panel() -> Any:
+    """The Reading study panel by itself: no other panel, and so no computing process."""
+    widget = slicer.util.loadUI(str(FORM))
+    widget.setMRMLScene(slicer.mrmlScene)
+    widget.resize(500, 900)
+    widget.show()
+    panel = ReadingStudyPanel(widget)
+    panel.enter()
+    return panel
+
+
+def begin(panel: Any, folder: Path, reader: str = "A. Reader", slot: int = 1) -> Any:
     """Chooses a study in the panel, types a name, and starts; the run, at its first page."""
-    panel = module.readingStudy
     panel.read.choose(folder)
     assert until(lambda: panel.read._steps is None, PATIENCE_S)
     panel.ui.slotCombo.setCurrentIndex(slot - 1)
@@ -70,6 +81,3 @@ def shown(run: Any) -> str:
 def settle() -> None:
     for _ in range(3):
         slicer.app.processEvents()
-
-
-__all__ = ["State", "begin", "click", "press", "qt", "ready", "settle", "shown"]

@@ -131,10 +131,11 @@ class Session:
         chain = read_chain(file, self.manifest.digest) if file.exists() else Chain((), (), 0)
         kept = read_receipt(self._receipts, self.manifest.study, self.slot) if self._receipts is not None else None
         wrong = chain.broken or sound_lines(chain, self.places, self.manifest, self.slot, file)[1]
-        if not wrong and kept is not None:
-            wrong = held_against(chain, kept, file)
         if wrong:
             raise StudyError(wrong, "leave the file as it is and tell the organiser; all before that is kept")
+        lacks = held_against(chain, kept, file) if kept is not None else ""
+        if lacks:
+            raise StudyError(lacks, "tell the organiser, or look for the study's folder that you read in before")
         start = chain.bodies[0] if chain.bodies else None
         if start is not None and _folded(start.reader) != _folded(reader):
             raise StudyError(
