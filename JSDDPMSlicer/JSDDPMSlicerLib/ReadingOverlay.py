@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import vtk
+from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
 
 OUTLINE_COLOUR = (1.0, 0.62, 0.1)
 MARK_COLOUR = (0.25, 0.9, 1.0)
@@ -52,19 +53,29 @@ class ReadingOverlay:
             axis: along which slices are counted: 0, 1 or 2.
         """
         self._edges = np.zeros((0, 2, 3)) if mask is None else edges(mask, affine, index, axis)
-        self.update()
+        self._drawOutline()
 
     def setMark(self, place: np.ndarray | None) -> None:
         """Shows the mark at RAS millimetres; None for none."""
+        if place is None and self._mark is None:
+            return
         self._mark = None if place is None else np.asarray(place, float)
-        self.update()
+        self._drawMark()
 
     def update(self) -> None:
         """Brings the lines in line with where the view is."""
-        _fill(self._outlineData, self.inView(self._edges.reshape(-1, 3)).reshape(-1, 2, 2))
+        self._drawOutline()
+        self._drawMark()
+
+    def _drawOutline(self) -> None:
+        if len(self._edges):
+            _fill(self._outlineData, self.inView(self._edges.reshape(-1, 3)).reshape(-1, 2, 2))
         self._outlineActor.SetVisibility(bool(len(self._edges)))
-        ring = np.zeros((0, 2, 2)) if self._mark is None else _ring(self.inView(self._mark[None])[0])
-        _fill(self._markData, ring)
+        self._view.scheduleRender()
+
+    def _drawMark(self) -> None:
+        if self._mark is not None:
+            _fill(self._markData, _ring(self.inView(self._mark[None])[0]))
         self._markActor.SetVisibility(self._mark is not None)
         self._view.scheduleRender()
 
@@ -124,11 +135,13 @@ def _lines(colour: tuple[float, float, float]) -> tuple[Any, Any]:
 
 
 def _fill(data: Any, segments: np.ndarray) -> None:
+    """Draws lines between pixels `(N, 2, 2)`."""
+    places = np.zeros((2 * len(segments), 3))
+    places[:, :2] = segments.reshape(-1, 2)
     points, lines = vtk.vtkPoints(), vtk.vtkCellArray()
-    for start, end in segments:
-        lines.InsertNextCell(2)
-        for x, y in (start, end):
-            lines.InsertCellPoint(points.InsertNextPoint(float(x), float(y), 0.0))
+    points.SetData(numpy_to_vtk(places, deep=True))
+    pairs = np.arange(2 * len(segments), dtype=np.int64)
+    lines.SetData(2, numpy_to_vtkIdTypeArray(pairs, deep=True))
     data.SetPoints(points)
     data.SetLines(lines)
     data.Modified()

@@ -147,6 +147,7 @@ class ReadingRun:
         self._shownAt = time.perf_counter()
         self.latencies.append(self._shownAt - self._wished)
         self.state = State.CASE
+        self.session.keep_receipt()
         following = self.session.following
         self._prefetch.want(following.case if following is not None else None)
 

@@ -286,8 +286,11 @@ class ReadingView(VTKObservationMixin):
 
 def _interactionNode(number: int) -> Any:
     """The views' own interaction node, which stays: Slicer's other views make much of a new one."""
-    there = slicer.mrmlScene.GetSingletonNode(f"{NAME}{number}", "vtkMRMLInteractionNode")
-    return there or _hidden(slicer.vtkMRMLInteractionNode(), f"{NAME}{number}")
+    there = slicer.mrmlScene.GetNodeByID(f"vtkMRMLInteractionNode{NAME}{number}")
+    if there is not None:
+        there.SetSingletonTag(f"{NAME}{number}")  # a scene that was closed has taken it
+        return there
+    return _hidden(slicer.vtkMRMLInteractionNode(), f"{NAME}{number}")
 
 
 def _hidden(node: Any, tag: str) -> Any:
@@ -307,6 +310,7 @@ def _volume(number: int) -> Any:
     node.SetAttribute(excluded, "1")
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
+    display.SetName(NAME)
     display.SetSaveWithScene(False)
     display.SetHideFromEditors(True)
     return node

@@ -109,7 +109,8 @@ def write_study(
     names = [case.name for case in counted]
     order = [*names, *(names[number] for number in repeats)]
     tree = StudyManifest(
-        study=hashlib.sha256(str(folder).encode()).hexdigest()[:32], title="A small study", made_with="0", items=items, balanced=True,
+        study=hashlib.sha256(str(folder).encode()).hexdigest()[:32], title="A small study", made_with="0", items=items,
+        balanced=True,
         display=Display(**{"window": 1.0, "level": 0.5, **(display or {})}),
         training=tuple(trained), cases=tuple(counted), plan=AnalysisPlan(), digest="0" * 64,
         slots=tuple(

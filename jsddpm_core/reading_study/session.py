@@ -69,7 +69,7 @@ class Session:
         self.notes: tuple[str, ...] = ()
         self.resumed = self.ended = False
         self._receipts, self._now = receipts, now
-        self._lines = 0
+        self._lines = self._kept = 0
         self._broken_off = -1
         self._writer: LogWriter
         self._lock: SlotLock
@@ -211,6 +211,8 @@ class Session:
     ) -> Receipt:
         """Puts the answers to the case whose turn it is on the disk, and goes on to the next.
 
+        The receipt waits for `keep_receipt`, so that the next case need not.
+
         Raises:
             StudyError: if they do not fit the questions or cannot be saved; the turn is still the same case's then.
         """
@@ -224,7 +226,6 @@ class Session:
         )  # fmt: skip
         self._append(body)
         self.done += 1
-        self._keep_receipt()
         return self.receipt
 
     def take_break(self, seconds: float) -> None:
@@ -249,7 +250,7 @@ class Session:
         if not self.ended:
             self._append(End(at=self._now()))
             self.ended = True
-            self._keep_receipt()
+            self.keep_receipt()
         return self.receipt
 
     def beat(self) -> None:
@@ -257,7 +258,8 @@ class Session:
         self._lock.beat()
 
     def close(self) -> None:
-        """Lets go of the slot."""
+        """Keeps the receipt and lets go of the slot."""
+        self.keep_receipt()
         self._lock.release()
 
     def _append(self, body: Strict) -> None:
@@ -268,12 +270,17 @@ class Session:
         self._writer.append(body)
         self._lines += 1
 
-    def _keep_receipt(self) -> None:
-        """The log is what counts: that no receipt could be kept stops nobody, and is said."""
-        if self._receipts is None:
+    def keep_receipt(self) -> None:
+        """Keeps the receipt of the log as it is now.
+
+        The log is what counts: that no receipt could be kept stops nobody, and is said in the notes. A receipt that is
+        behind the log agrees with it.
+        """
+        if self._receipts is None or self._kept == self._lines:
             return
         try:
             write_receipt(self._receipts, self.receipt)
+            self._kept = self._lines
         except StudyError as error:
             said = f"No receipt could be kept: {error}"
             self.notes = (*(note for note in self.notes if note != said), said)
