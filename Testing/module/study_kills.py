@@ -1,25 +1,28 @@
 """Readings that are killed at a chosen moment, gone on with by another process, and what must hold at the end.
 
-Run as a script, this is one process of a reader: `study_kills.py STUDY RECEIPTS [MOMENT AFTER]`. It reads in the real
-window, by keys, from where the slot stands, and kills itself with SIGKILL at the moment, in the case after so many. It
-says each answer on its standard output once the window has gone on from it: an answer that was said may not be lost.
+A reader is a process of its own: it reads in the real window, by keys, from where the slot stands, and kills itself
+with SIGKILL at the moment, in the case after so many. It says each answer on its standard output once the window has
+gone on from it: an answer that was said may not be lost. Run as a script, this is the nursery that readers are forked
+from: what they import is imported once.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
 import subprocess
 import sys
+import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 MOMENTS = ("render", "answer", "write", "fsync", "prefetch")
 CASES = 6
-PATIENCE_S = 300
 
 
 def answer_to(case: str) -> int:
@@ -123,12 +126,8 @@ class Killer:
             die()
 
 
-def main(study: str, receipts: str, moment: str | None = None, after: str = "0") -> None:
+def read(study: str, receipts: str, moment: str | None, after: int) -> None:
     """Reads until all is read, or until the kill."""
-    project = Path(__file__).resolve().parents[2]
-    for folder in ("JSDDPMSlicer", "Testing/host", "Testing/core", "Testing/module"):
-        sys.path.insert(0, str(project / folder))
-    sys.path.insert(0, str(project))
     import slicerhost
 
     app = slicerhost.start()
@@ -139,7 +138,7 @@ def main(study: str, receipts: str, moment: str | None = None, after: str = "0")
 
     session = Session.open(Path(study), 1, "A. Reader", receipts=Path(receipts))
     run = ReadingRun(session, lambda: None)
-    killer = Killer(run, moment, int(after))
+    killer = Killer(run, moment, after)
     run.start()
     window = run.window.widget
     press(window, " ")
@@ -154,27 +153,74 @@ def main(study: str, receipts: str, moment: str | None = None, after: str = "0")
         press(window, " ")
         print(place.index, place.case.name, answer_to(place.case.name), flush=True)
     assert not app.slotErrors, app.slotErrors
-    os._exit(0)
+
+
+def nursery() -> None:
+    """Forks a reader for each line of standard input, and answers with its exit code and what it said."""
+    project = Path(__file__).resolve().parents[2]
+    for folder in ("JSDDPMSlicer", "Testing/host", "Testing/core", "Testing/module", ""):
+        sys.path.insert(0, str(project / folder))
+    import fixtures  # noqa: F401  # as what follows: what an application needs, and none is started
+    import slicerhost.application
+    import slicerhost.layout
+    import slicerhost.mrmlwidgets  # noqa: F401
+
+    import jsddpm_core.reading_study.session  # noqa: F401
+
+    tasks = Path("/proc/self/task")
+    assert not tasks.is_dir() or len(list(tasks.iterdir())) == 1, "a process with threads cannot be forked"
+    for line in sys.stdin:
+        told, tells = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.dup2(tells, 1)
+            code = 1
+            try:
+                read(*json.loads(line))
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            os._exit(code)
+        os.close(tells)
+        with os.fdopen(told) as stream:
+            said = stream.read().splitlines()
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        print(json.dumps([code, said]), flush=True)
 
 
 # ---------------------------------------------------------------- the test's side
 
 
-def read_once(study: Path, receipts: Path, moment: str | None, after: int) -> tuple[bool, list[str]]:
-    """One process of a reader: whether it was killed, and the answers that it went on from."""
-    command = [sys.executable, __file__, str(study), str(receipts), *([moment, str(after)] if moment else [])]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+@contextmanager
+def readers() -> Iterator[Callable[..., tuple[bool, list[str]]]]:
+    """A function that has one process read: whether it was killed, and the answers that it went on from."""
+    process = subprocess.Popen(
+        [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr[-2000:]
-    return done.returncode == -signal.SIGKILL, done.stdout.splitlines()
+
+    def one(study: Path, receipts: Path, moment: str | None, after: int) -> tuple[bool, list[str]]:
+        process.stdin.write(json.dumps([str(study), str(receipts), moment, after]) + "\n")
+        process.stdin.flush()
+        code, said = json.loads(process.stdout.readline())
+        assert code in (0, -signal.SIGKILL), f"a reader ended with {code}"
+        return code != 0, said
+
+    try:
+        yield one
+    finally:
+        process.stdin.close()
+        process.wait()
+        process.stdout.close()
 
 
-def kill_through(study: Path, moments: list[str], note: Callable[[str, int], None]) -> None:
+def kill_through(
+    reader: Callable[..., tuple[bool, list[str]]], study: Path, moments: list[str], note: Callable[[str, int], None]
+) -> None:
     """Reads one slot with a kill at each of the moments, goes on to the end, and looks at what there is.
 
     Args:
+        reader: of `readers`.
         study: a folder that is not there yet.
         moments: of the kills, one after the other; each happens in the case that is open.
         note: called with each moment and the number of answers that are on the disk after it.
@@ -187,7 +233,7 @@ def kill_through(study: Path, moments: list[str], note: Callable[[str, int], Non
     manifest = write_study(study, cases=CASES, training=0)
     said: list[str] = []
     for moment in moments:
-        killed, told = read_once(study, receipts, moment, 0 if len(said) else 1)
+        killed, told = reader(study, receipts, moment, 0 if len(said) else 1)
         said += told
         assert killed, f"not killed at {moment}"
         log = read_log(study, 1, manifest)
@@ -195,7 +241,7 @@ def kill_through(study: Path, moments: list[str], note: Callable[[str, int], Non
             f"killed at {moment}: an answer is lost"
         )
         note(moment, len(log.readings))
-    killed, told = read_once(study, receipts, None, 0)
+    killed, told = reader(study, receipts, None, 0)
     assert not killed
     log = read_log(study, 1, manifest)
     order = list(manifest.slots[0].order)
@@ -211,4 +257,4 @@ def counts_of(kills: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    nursery()
