@@ -18,7 +18,17 @@ from typing import Annotated, Any
 import typer
 
 from jsddpm_core import __version__
-from jsddpm_core.commands import fine_tuning, generation, models, registration, simulation, survey, training, worker
+from jsddpm_core.commands import (
+    fine_tuning,
+    generation,
+    models,
+    registration,
+    simulation,
+    study,
+    survey,
+    training,
+    worker,
+)
 from jsddpm_core.commands.reporting import Reporter, say_error
 from jsddpm_core.errors import JsddpmError, UnforeseenError, unforeseen
 from jsddpm_core.files import output_error
@@ -67,6 +77,7 @@ app.command("check-bundle")(models.check)
 app.command("import-bundle")(models.import_model)
 app.command("register")(registration.register)
 app.command("worker")(worker.worker)
+app.add_typer(study.app, name="study")
 
 
 def run(arguments: Sequence[str]) -> int:

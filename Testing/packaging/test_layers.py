@@ -21,6 +21,8 @@ LIGHT = (
     "config",
     "bundle",
     "generation.request",
+    "reading_study.design",
+    "reading_study.manifest",
     "settings",
     "training.request",
     "training.events",
@@ -166,7 +168,7 @@ def third_party(module: str) -> set[str]:
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_what_a_module_imports_is_declared(module: str) -> None:
     room = module.split(".")[1] if "." in module else ""
-    extras = {"training": ("train",), "evaluation": ("evaluate",)}.get(room, ())
+    extras = {"training": ("train",), "evaluation": ("evaluate",), "reading_study": ("study",)}.get(room, ())
     missing = third_party(module) - declared(*extras)
     assert not missing, f"{module} imports {sorted(missing)}: declare it in pyproject.toml or import it elsewhere"
 

@@ -261,12 +261,15 @@ class AnswerKey(Strict):
         study: the manifest's identifier.
         digest: the manifest's.
         cases: by the names of cases.
+        order_secret: hexadecimal; the orders of the slots and the dither of the pictures follow from it. None in the
+            key of the training cases.
     """
 
     schema_version: Literal[1] = SCHEMA
     study: str
     digest: Digest
     cases: dict[str, CaseTruth]
+    order_secret: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
 
 
 def canonical(tree: Any) -> bytes:
