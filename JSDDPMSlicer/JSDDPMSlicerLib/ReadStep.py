@@ -31,7 +31,7 @@ class ReadStep:
 
     Args:
         ui: of the panel.
-        onChanged: called when a reading has begun or ended.
+        onChanged: called when another study was chosen, or a reading has begun or ended.
     """
 
     def __init__(self, ui: Any, onChanged: Callable[[], None]) -> None:
@@ -66,7 +66,9 @@ class ReadStep:
         self._stop()
         self.manifest, self._problem, self._said = None, "", ""
         self._folder = folder
-        if folder is not None and not missingLightPackages():
+        if folder is not None and not folder.is_dir():
+            self._problem = _("There is no folder {folder}.").format(folder=folder)
+        elif folder is not None and not missingLightPackages():
             from jsddpm_core.errors import StudyError
             from jsddpm_core.reading_study.manifest import read_manifest
             from jsddpm_core.reading_study.pictures import files_of
@@ -80,7 +82,7 @@ class ReadStep:
                 self._files, self._checked = files_of(self.manifest), 0
                 self._steps = Steps(self._check(folder), self._onChecked, self._onCheckFailed)
         self._fillSlots()
-        self.refresh()
+        self._onChanged()
 
     def _check(self, folder: Path) -> Iterator[str]:
         """Holds every image against its hash, some at a time."""
@@ -99,7 +101,7 @@ class ReadStep:
 
     def _onChecked(self) -> None:
         self._steps = None
-        self.refresh()
+        self._onChanged()
 
     def _onCheckFailed(self, error: Exception) -> None:
         self._problem = str(error)
