@@ -272,6 +272,7 @@ def take_study(photographer: Photographer, module: Any, cases: Path, folder: Pat
     for row in range(ui.pathologyList.count):
         item = ui.pathologyList.item(row)
         item.setCheckState(qt.Qt.Checked if item.data(qt.Qt.UserRole) == "infarct" else qt.Qt.Unchecked)
+    ui.lesionsCombo.setCurrentIndex(ui.lesionsCombo.findData("infarct"))
     ui.realSpin.value = ui.syntheticSpin.value = 4
     ui.trainingSpin.value, ui.repeatsSpin.value, ui.slotsSpin.value, ui.breakSpin.value = 2, 1, 2, 4
     ui.limitSpin.value = 600
