@@ -119,12 +119,14 @@ def instructions(manifest: Any, remaining: int) -> str:
     if manifest.training:
         parts.append(_("The first cases are for training: they do not count, and you are told what was right."))
     if any(item.kind == "lesion" for item in manifest.items):
-        parts.append(_("Where you see a lesion, click on it; click again to move the mark."))
+        parts.append(_("Where you see a lesion, click on it; click again or use the arrow keys to move the mark."))
+    if any(item.kind == "pair" for item in manifest.items):
+        parts.append(_("Of the two images, one is a patient's and one is synthetic; both are moved together."))
     display = manifest.display
-    tools = [_("wheel with Ctrl or right button: zoom"), _("middle button: pan")]
+    tools = [_("right button: zoom"), _("middle button: pan")]
     if display.window_level == "free":
         tools.append(_("left button: window and level"))
-    parts.append(_("Mouse: {tools}.").format(tools="; ".join(tools)))
+    parts.append(_("The patient's right is on your left. Mouse: {tools}.").format(tools="; ".join(tools)))
     if display.time_limit_s is not None:
         parts.append(_("You have {s:g} seconds for each case.").format(s=display.time_limit_s))
     if display.break_every is not None:

@@ -94,10 +94,10 @@ class Photographer:
     def _drawOther(self, name: str, window: Any) -> None:
         import slicer
 
-        window.showNormal()
-        window.resize(*SIZE)
-        for _ in range(20):
-            slicer.app.processEvents()
+        for step in (window.showNormal, lambda: window.resize(*SIZE), lambda: None):
+            step()
+            for _ in range(10):
+                slicer.app.processEvents()
         self.onPicture(Picture(name, window.grab(), (), ()))
 
     def _rectangles(self, widgets: Iterable[Any]) -> tuple[Rectangle, ...]:
