@@ -63,7 +63,7 @@ test: $(READY)
 faults: $(READY)
 	@$(RUN) $(SYSTEM_LIBRARIES) --required
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -m slow -s -k kills Testing/core/test_fine_tune_faults.py \
-		Testing/module/test_faults.py
+		Testing/module/test_faults.py Testing/module/test_reading_kills.py
 
 gaps: $(READY)
 	@$(RUN) $(SYSTEM_LIBRARIES) --required

@@ -6,6 +6,7 @@ from JSDDPMSlicerLib import Interpreter
 from JSDDPMSlicerLib.FineTunePanel import FineTunePanel
 from JSDDPMSlicerLib.GeneratePanel import GeneratePanel
 from JSDDPMSlicerLib.Parameters import parametersOf
+from JSDDPMSlicerLib.ReadingStudyPanel import ReadingStudyPanel
 from JSDDPMSlicerLib.Samples import registerSampleData
 from JSDDPMSlicerLib.SetupPanel import SetupPanel
 from JSDDPMSlicerLib.SyntheticNotice import startNotice
@@ -20,7 +21,7 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-GENERATE, FINE_TUNE, SETUP = range(3)
+GENERATE, FINE_TUNE, READING_STUDY, SETUP = range(4)
 """Tabs."""
 
 
@@ -54,6 +55,7 @@ class JSDDPMSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.worker = None
         self.generate = None
         self.fineTune = None
+        self.readingStudy = None
         self.settings = None
         self.notice = None
         self.shortcuts = []
@@ -66,9 +68,11 @@ class JSDDPMSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.layout.addWidget(self.tabs)
         generateWidget = self.addPanel("Generate", _("Generate"))
         fineTuneWidget = self.addPanel("FineTune", _("Fine-tune"))
+        studyWidget = self.addPanel("ReadingStudy", _("Reading study"))
         setupWidget = self.addPanel("Setup", _("Setup"))
         self.generate = GeneratePanel(generateWidget, self.worker)
         self.fineTune = FineTunePanel(fineTuneWidget, self.onNewModel)
+        self.readingStudy = ReadingStudyPanel(studyWidget)
         others = (self.fineTune.helper, self.fineTune.worker)
         self.settings = SetupPanel(setupWidget, self.worker, self.onSetupChanged, others)
         self.notice = startNotice()
@@ -108,6 +112,7 @@ class JSDDPMSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.worker.stop()
         self.generate.close()
         self.fineTune.close()
+        self.readingStudy.close()
         self.settings.close()
         self.removeObservers()
 
@@ -119,6 +124,7 @@ class JSDDPMSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onQuit(self):
         self.worker.stop()
         self.fineTune.close()
+        self.readingStudy.close()
         self.settings.close()
 
     def onTab(self, index):
@@ -126,6 +132,8 @@ class JSDDPMSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.fineTune.enter()
         else:
             self.fineTune.exit()
+        if index == READING_STUDY:
+            self.readingStudy.enter()
         if index == SETUP:
             self.settings.enter()
 
@@ -145,6 +153,7 @@ class JSDDPMSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.generate.sceneClosed()
         self.generate.setParameters(None)
         self.fineTune.sceneClosed()
+        self.readingStudy.sceneClosed()
 
     def onSceneEndClose(self, _caller, _event):
         self.generate.setParameters(self.logic.getParameterNode())

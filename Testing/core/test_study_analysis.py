@@ -5,27 +5,31 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 from analysis_fixtures import AFFINE, SHAPE, a_key, a_log, a_manifest, grids
 from typer.testing import CliRunner
 
+from jsddpm_core.commands.passphrase import PASSPHRASE_VARIABLE
 from jsddpm_core.errors import StudyError
+from jsddpm_core.reading_study import responses
 from jsddpm_core.reading_study.analysis import Analysis, analyse_study
 from jsddpm_core.reading_study.family import corrected
+from jsddpm_core.reading_study.key import ENCRYPTED_KEY, write_key
 from jsddpm_core.reading_study.manifest import AnswerKey, LesionItem, LikertItem, PairItem, RealItem, StudyManifest
 from jsddpm_core.reading_study.methods import limitations
 from jsddpm_core.reading_study.multireader import auc_figures, pooled
 from jsddpm_core.reading_study.reader_results import reader_result
 from jsddpm_core.reading_study.readings import Answer, ReaderLog, Reading, item_readings, reader_log
 from jsddpm_core.reading_study.report import write_report
+from jsddpm_core.reading_study.responses import ViewState
+from jsddpm_core.reading_study.session import Session
 from jsddpm_core.reading_study.simulated_reader import Trait
 from jsddpm_core.reading_study.study_tables import tables_of
 
+PASSPHRASE = "four plain words here"
 QUALITY = LikertItem(name="quality", text="How good <is> it?", low="bad", high="good")
 ALL = ("primary", "equivalence", "by-pathology", "by-position", "per-reader")
 
@@ -335,7 +339,7 @@ def test_results_are_not_written_over_unasked(written: Path, study: Study):
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, study: Study, tmp_path: Path) -> Path:
-    """A study's folder on disk; its key and logs come of stand-ins for the modules that read them. No figures."""
+    """A study's folder on disk, with its locked key and the logs of three readers. No figures."""
     import nibabel
 
     folder = tmp_path / "study"
@@ -343,21 +347,19 @@ def command(monkeypatch: pytest.MonkeyPatch, study: Study, tmp_path: Path) -> Pa
     (folder / "study.json").write_text(json.dumps(study.manifest.model_dump(mode="json")), encoding="utf-8")
     for case in study.manifest.cases:
         nibabel.save(nibabel.Nifti1Image(np.zeros(SHAPE, np.float32), AFFINE), folder / case.pictures[0].file)
-    modules = {
-        "jsddpm_core.commands.study": SimpleNamespace(_passphrase=lambda file: "a passphrase"),
-        "jsddpm_core.reading_study.key": SimpleNamespace(
-            ENCRYPTED_KEY="key.json.encrypted",
-            is_encrypted=lambda file: True,
-            read_key=lambda file, passphrase: study.key,
-        ),
-        "jsddpm_core.reading_study.reader_log": SimpleNamespace(
-            read_log=lambda folder, slot, manifest: study.logs[slot - 1]
-        ),
-    }
-    for name, stand_in in modules.items():
-        module = ModuleType(name)
-        module.__dict__.update(vars(stand_in))
-        monkeypatch.setitem(sys.modules, name, module)
+    write_key(study.key, folder / ENCRYPTED_KEY, PASSPHRASE)
+    view = ViewState(window=100, level=50, zoom=1, pan=(0, 0), scrolls=0, changes=0)
+    for log in study.logs:
+        session = Session.open(folder, log.slot, log.reader, log.experience, log.years)
+        for reading in log.readings:
+            said = tuple(
+                responses.Answer(item=answer.item, value=answer.value, mark_mm=answer.mark_mm)
+                for answer in reading.answers
+            )
+            session.record(said, reading.response_s, view, timed_out=reading.timed_out, undone=reading.undone)
+        session.end()
+        session.close()
+    monkeypatch.setenv(PASSPHRASE_VARIABLE, PASSPHRASE)
     monkeypatch.setattr("jsddpm_core.reading_study.report.figures", lambda analysis: ())
     return folder
 

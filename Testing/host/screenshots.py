@@ -21,6 +21,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 import slicerhost
 
 PROJECT = Path(__file__).resolve().parents[2]
+sys.path += [str(PROJECT / folder) for folder in ("JSDDPMSlicer", "Testing/module")]
 MODULE = PROJECT / "JSDDPMSlicer" / "JSDDPMSlicer.py"
 TEMPLATE = PROJECT / "Resources" / "Templates" / "flair-mni152-2mm.nii.gz"
 SIZE = (1440, 960)
@@ -80,9 +81,13 @@ class Photographer:
     def __init__(self, window: Any, onPicture: Callable[[Picture], None]) -> None:
         self.window, self.onPicture = window, onPicture
 
-    def draw(self, name: str) -> None:
-        """One picture, once everything has been drawn on the screen."""
+    def draw(self, name: str, window: Any = None) -> None:
+        """One picture, once everything has been drawn on the screen; of the main window where no other is given."""
         import slicer
+
+        if window is not None:
+            self._drawOther(name, window)
+            return
 
         for _ in range(20):
             slicer.app.processEvents()
@@ -90,6 +95,15 @@ class Photographer:
         views = [layout.sliceWidget(view).sliceView() for view in layout.sliceViewNames()]
         changing = [widget for name in sorted(VOLATILE) for widget in slicer.util.findChildren(self.window, name)]
         self.onPicture(Picture(name, self.window.grab(), self._rectangles(views), self._rectangles(changing)))
+
+    def _drawOther(self, name: str, window: Any) -> None:
+        import slicer
+
+        for step in (window.showNormal, lambda: window.resize(*SIZE), lambda: None):
+            step()
+            for _ in range(10):
+                slicer.app.processEvents()
+        self.onPicture(Picture(name, window.grab(), (), ()))
 
     def _rectangles(self, widgets: Iterable[Any]) -> tuple[Rectangle, ...]:
         import qt
@@ -191,7 +205,7 @@ def take(photographer: Photographer, module: Any) -> None:
     panel.ui.advancedSection.collapsed = True
     slicer.mrmlScene.Clear(False)
 
-    module.tabs.setCurrentIndex(2)
+    module.tabs.setCurrentIndex(3)
     until(lambda: module.settings._probe.answered, 30)
     photographer.draw("setup")
 
@@ -245,6 +259,83 @@ def take_fine_tuning(photographer: Photographer, module: Any, cases: Path) -> No
     ui.watchButton.click()
 
 
+def take_study(photographer: Photographer, module: Any, cases: Path, folder: Path) -> None:
+    """The Reading study panel and its window: a study designed, made, read by two readers, and analysed."""
+    import qt
+    import slicer
+    from fixtures import until
+    from study_reader import State, begin, press, ready
+
+    slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
+    module.tabs.setCurrentIndex(2)
+    panel, ui = module.readingStudy, module.readingStudy.ui
+    ui.designSection.collapsed = False
+    ui.readSection.collapsed = True
+    ui.studyTitleEdit.text = "Real or synthetic infarcts"
+    ui.taskCombo.setCurrentIndex(3)
+    ui.realFolderEdit.currentPath = str(cases)
+    for row in range(ui.pathologyList.count):
+        item = ui.pathologyList.item(row)
+        item.setCheckState(qt.Qt.Checked if item.data(qt.Qt.UserRole) == "infarct" else qt.Qt.Unchecked)
+    ui.lesionsCombo.setCurrentIndex(ui.lesionsCombo.findData("infarct"))
+    ui.realSpin.value = ui.syntheticSpin.value = 4
+    ui.trainingSpin.value, ui.repeatsSpin.value, ui.slotsSpin.value, ui.breakSpin.value = 2, 1, 2, 4
+    ui.limitSpin.value = 600
+    ui.studyParentEdit.currentPath = str(folder)
+    for edit in (ui.passphraseEdit, ui.passphraseAgainEdit):
+        edit.text = "nine sparrows under the old bridge"
+    panel.refresh()
+    if panel.design.whyNot():
+        raise RuntimeError(panel.design.whyNot())
+    photographer.draw("study-design")
+    ui.designButton.click()
+    until(lambda: not panel.design.command.busy, PATIENCE_S)
+    if panel.read.manifest is None:
+        raise RuntimeError(ui.designStatus.text)
+    ui.designSection.collapsed, ui.readSection.collapsed = True, False
+    ui.readerEdit.text = "A. Reader"
+    ui.experienceCombo.setCurrentIndex(0)
+    ui.yearsSpin.value = 12
+    until(lambda: not panel.read.whyNot(), PATIENCE_S)
+    photographer.draw("study-read")
+
+    run = begin(panel, panel.read.folder)
+    window = run.window.widget
+    photographer.draw("study-instructions", window)
+    press(window, " ")
+    ready(run)
+    photographer.draw("study-case", window)
+    press(window, "26>>>>^^^^")
+    photographer.draw("study-lesion", window)
+    press(window, " ")
+    ready(run, State.FEEDBACK)
+    photographer.draw("study-feedback", window)
+    _read_on(run, photographer)
+    until(lambda: panel.read.run is None, PATIENCE_S)
+    _read_on(begin(panel, panel.read.folder, "B. Reader", 2), None)
+    ui.readSection.collapsed, ui.analyseSection.collapsed = True, False
+    ui.keyPassphraseEdit.text = "nine sparrows under the old bridge"
+    ui.analyseButton.click()
+    until(lambda: not panel.analyse.command.busy, PATIENCE_S)
+    panel.refresh()
+    photographer.draw("study-analysis")
+
+
+def _read_on(run: Any, photographer: Photographer | None) -> None:
+    """Reads to the end; the break is drawn where somebody draws."""
+    from study_reader import State, press, ready
+
+    window = run.window.widget
+    while run.state != State.OVER:
+        ready(run, State.CASE, State.FEEDBACK, State.TEXT)
+        if run.state == State.CASE:
+            press(window, f"{1 + run.session.done % 6}1 ")
+        else:
+            if photographer is not None and "break" in run.window.ui.titleLabel.text:
+                photographer.draw("study-break", window)
+            press(window, " ")
+
+
 def main(arguments: list[str]) -> int:
     """Draw, and clean up."""
     parser = argparse.ArgumentParser(description="Draw every panel with images that the demo model makes.")
@@ -252,18 +343,26 @@ def main(arguments: list[str]) -> int:
     named = os.environ.get("JSDDPM_DATA")
     data = Path(named) if named else PROJECT.parent / "shared" / "data"
     parser.add_argument("--cases", type=Path, default=data / "ms-volumes", help="real cases for the Fine-tune panel")
-    parser.add_argument("--only", choices=("generate", "fine-tune"), help="draw only these")
+    parser.add_argument("--infarcts", type=Path, default=data / "soop-axial", help="the same for the Reading study")
+    parser.add_argument("--only", choices=("generate", "fine-tune", "study"), help="draw only these")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     app = slicerhost.start()
     with studio() as (window, module):
         photographer = Photographer(window, lambda picture: picture.save(options.out))
-        if options.only != "fine-tune":
+        if options.only in (None, "generate"):
             take(photographer, module)
-        if options.only != "generate" and options.cases.is_dir():
-            take_fine_tuning(photographer, module, options.cases.resolve())
-        elif options.only != "generate":
-            print(f"{options.cases} is not there: the Fine-tune panel is not drawn")
+        if options.only in (None, "fine-tune"):
+            if options.cases.is_dir():
+                take_fine_tuning(photographer, module, options.cases.resolve())
+            else:
+                print(f"{options.cases} is not there: the Fine-tune panel is not drawn")
+        if options.only in (None, "study"):
+            if options.infarcts.is_dir():
+                with tempfile.TemporaryDirectory() as folder:
+                    take_study(photographer, module, options.infarcts, Path(folder))
+            else:
+                print(f"{options.infarcts} is not there: the Reading study panel is not drawn")
     return 1 if app.slotErrors else 0
 
 

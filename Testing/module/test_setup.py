@@ -89,7 +89,7 @@ def test_gpus_are_read_from_the_drivers_answer() -> None:
 
 
 def test_the_machine_is_described(module: Any) -> None:
-    module.tabs.setCurrentIndex(2)
+    module.tabs.setCurrentIndex(3)
     assert until(lambda: module.settings._probe.answered, 10)
     assert module.settings.ui.gpuLabel.text
     assert "GB" in module.settings.ui.memoryLabel.text
@@ -153,7 +153,7 @@ def test_nothing_else_can_be_started_while_a_model_is_imported_and_a_cancelled_o
     module: Any, own_models: Path, small_models: Path
 ) -> None:
     ui = module.settings.ui
-    module.tabs.setCurrentIndex(2)
+    module.tabs.setCurrentIndex(3)
     module.settings.importModel(small_models / "small")
     assert not ui.importFileButton.enabled
     assert not ui.importFolderButton.enabled

@@ -27,6 +27,9 @@ LIGHT = (
     "training.request",
     "training.events",
     "training.runs",
+    "reading_study.manifest",
+    "reading_study.session",
+    "reading_study.pictures",
 )
 HEAVY = ("torch", "monai", "lightning", "yaml", "typer", "scipy", "nibabel", "SimpleITK", "skimage")
 LIGHT_MAY_USE = {"numpy", "pydantic", "pydantic_core", "safetensors", "jsddpm_core"}

@@ -1,31 +1,20 @@
-"""`jsddpm study new` and `jsddpm study check`."""
+"""`jsddpm study`: studies made, checked and analysed."""
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from jsddpm_core.commands import options
+from jsddpm_core.commands import options, study_analysis
+from jsddpm_core.commands.passphrase import PassphraseFile, passphrase_of
 from jsddpm_core.commands.reporting import Reporter
-from jsddpm_core.errors import StudyError
 
-PASSPHRASE_VARIABLE = "JSDDPM_STUDY_PASSPHRASE"
 FOUND = 2
 """Exit code of a check that found something wrong."""
 
-app = typer.Typer(help="Blinded reading studies: made and checked.", no_args_is_help=True)
-
-PassphraseFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--passphrase-file",
-        help=f"File whose first line is the passphrase; {PASSPHRASE_VARIABLE} serves too, and a terminal is asked.",
-    ),
-]
+app = typer.Typer(help="Blinded reading studies: made, checked and analysed.", no_args_is_help=True)
 
 
 @app.command("new")
@@ -45,7 +34,7 @@ def new(
     from jsddpm_core.reading_study.design_file import read_design
 
     design = read_design(request)
-    passphrase = None if key_file is not None else _passphrase(passphrase_file, twice=True)
+    passphrase = None if key_file is not None else passphrase_of(passphrase_file, twice=True)
 
     from jsddpm_core.reading_study.make import make_study
 
@@ -78,7 +67,7 @@ def check(
     from jsddpm_core.reading_study.check import check_study
     from jsddpm_core.reading_study.key import is_encrypted
 
-    passphrase = _passphrase(passphrase_file) if key is not None and is_encrypted(key) else None
+    passphrase = passphrase_of(passphrase_file) if key is not None and is_encrypted(key) else None
     findings = check_study(folder, key, passphrase)
     for finding in findings:
         report.line(f"{finding.level}: {finding.text}")
@@ -89,19 +78,4 @@ def check(
     return FOUND if problems else 0
 
 
-def _passphrase(file: Path | None, *, twice: bool = False) -> str:
-    """From a file, the environment or the terminal; never from the command line, which other users of a machine see."""
-    if file is not None:
-        try:
-            lines = file.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise StudyError(f"{file} could not be read as text ({error})", "name the passphrase's file") from None
-        return lines[0] if lines else ""
-    said = os.environ.get(PASSPHRASE_VARIABLE)
-    if said is not None:
-        return said
-    if not sys.stdin.isatty():
-        raise StudyError(
-            "the key's passphrase was not given", f"use --passphrase-file, {PASSPHRASE_VARIABLE}, or --key-file"
-        )
-    return str(typer.prompt("Passphrase of the key", hide_input=True, confirmation_prompt=twice))
+app.command("analyse")(study_analysis.analyse)

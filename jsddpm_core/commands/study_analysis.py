@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from jsddpm_core.commands import options
+from jsddpm_core.commands.passphrase import PassphraseFile, passphrase_of
 from jsddpm_core.commands.reporting import Reporter
 from jsddpm_core.errors import StudyError
 
@@ -17,10 +18,7 @@ def analyse(
     key: Annotated[
         Path | None, typer.Option("--key", help="Its answer key; default: the encrypted one in the folder.")
     ] = None,
-    passphrase_file: Annotated[
-        Path | None,
-        typer.Option("--passphrase-file", help="File whose first line is the passphrase; a terminal is asked for it."),
-    ] = None,
+    passphrase_file: PassphraseFile = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for the results; default: FOLDER-analysis, beside the study.")
     ] = None,
@@ -38,12 +36,11 @@ def analyse(
     if target.resolve().is_relative_to(folder.resolve()):
         raise StudyError(f"{target} lies in the study's folder, which readers see", "choose a folder outside of it")
 
-    from jsddpm_core.commands.study import _passphrase
     from jsddpm_core.reading_study.key import ENCRYPTED_KEY, is_encrypted, read_key
     from jsddpm_core.reading_study.reader_log import read_log
 
     file = folder / ENCRYPTED_KEY if key is None else key
-    answers = read_key(file, _passphrase(passphrase_file) if is_encrypted(file) else None)
+    answers = read_key(file, passphrase_of(passphrase_file) if is_encrypted(file) else None)
 
     from jsddpm_core.reading_study.analysis import analyse_study
     from jsddpm_core.reading_study.picture_grids import picture_grids

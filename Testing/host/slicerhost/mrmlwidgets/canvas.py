@@ -108,5 +108,14 @@ class RenderedWidget(qt.QWidget):
     def mouseMoveEvent(self, event: QtGui.QMouseEvent) -> None:
         self._forward(event, "MouseMoveEvent")
 
+    def keyPressEvent(self, event: QtGui.QKeyEvent) -> None:
+        """As QVTKInteractorAdapter hands a key over: its character where it has one, and its name."""
+        text = event.text()
+        name = text if text.isalnum() else QtCore.Qt.Key(event.key()).name.removeprefix("Key_")
+        self._interactor.SetKeyEventInformation(0, 0, text[:1] or "\0", 1, name)
+        self._interactor.KeyPressEvent()
+        self._interactor.CharEvent()
+        self.scheduleRender()
+
     def wheelEvent(self, event: QtGui.QWheelEvent) -> None:
         self._forward(event, f"MouseWheel{'Forward' if event.angleDelta().y() > 0 else 'Backward'}Event")

@@ -122,6 +122,6 @@ def stored(kind: type | str, attribute: str, changed: str = "") -> QtCore.Proper
 
 def declaredType(owner: QtCore.QObject, name: str) -> tuple[str, bool]:
     """C++ type of a property of a widget that the host defines, and whether it can be set."""
-    meta = QtCore.QObject.metaObject(owner)
+    meta = type(owner).staticMetaObject  # the object's own would die with it, and the class's with that
     entry = meta.property(meta.indexOfProperty(name))
     return entry.typeName(), entry.isWritable()

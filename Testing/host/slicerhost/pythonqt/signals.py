@@ -85,7 +85,8 @@ def nativeSignature(sender: QtCore.QObject, signal: str) -> str | None:
             return declared[signature]
         if any(native.split("(")[0] == signature.split("(")[0] for native in declared.values()):
             return None
-    return signature if QtCore.QObject.metaObject(sender).indexOfSignal(signature) >= 0 else None
+    # Not the sender's own `metaObject()`: it dies with the sender, and the one of its class with it.
+    return signature if type(sender).staticMetaObject.indexOfSignal(signature) >= 0 else None
 
 
 def acceptedArguments(slot: Callable[..., Any], sent: int) -> int:
@@ -165,7 +166,7 @@ class Signal:
             for cpp in vars(base).get("cppSignals", {}):
                 if cpp.split("(")[0] == self.name:
                     return cpp
-        meta = QtCore.QObject.metaObject(self.__self__)
+        meta = type(self.__self__).staticMetaObject
         for index in range(meta.methodCount()):
             method = meta.method(index)
             if (

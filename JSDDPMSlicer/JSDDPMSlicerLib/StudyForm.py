@@ -1,0 +1,160 @@
+"""What the Design step's form says, as `jsddpm study new` takes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ctk
+import qt
+from slicer.i18n import tr as _
+
+from .Tables import fitHeight
+
+TASKS = ("real", "pair", "lesion", "both")
+QUESTION, LOW, HIGH, POINTS = range(4)
+"""Columns of the table of own questions."""
+
+ROW_HEIGHT = 24
+
+
+class StudyForm:
+    """The controls that make a request, and nothing but their values.
+
+    Args:
+        ui: of the panel.
+        onChanged: called after every change.
+    """
+
+    def __init__(self, ui: Any, onChanged: Any) -> None:
+        self.ui, self._onChanged = ui, onChanged
+        for combo, entries in (
+            (ui.taskCombo, (_("Real or synthetic?"), _("Two side by side: which is real?"),
+                            _("Is there a lesion, and where?"), _("Real or synthetic, and is there a lesion?"))),
+            (ui.scaleCombo, (_("Rating from 1 to 6"), _("Choice of two"))),
+            (ui.primaryCombo, (_("Area under the ROC curve"), _("Proportion correct"), _("d'"))),
+            (ui.timeoutsCombo, (_("an error"), _("the middle of the scale"), _("left out"))),
+            (ui.correctionCombo, (_("Holm"), _("Bonferroni"), _("none"))),
+        ):  # fmt: skip
+            combo.addItems(list(entries))
+            combo.connect("currentIndexChanged(int)", self._onAny)
+        for edit in (ui.realFolderEdit, ui.resultsEdit):
+            edit.filters = ctk.ctkPathLineEdit.Dirs
+            edit.connect("currentPathChanged(QString)", self._onAny)
+        for spin in (ui.realSpin, ui.syntheticSpin, ui.trainingSpin, ui.repeatsSpin, ui.slotsSpin, ui.limitSpin,
+                     ui.breakSpin):  # fmt: skip
+            spin.connect("valueChanged(int)", self._onAny)
+        for spin in (ui.radiusSpin, ui.marginSpin, ui.lowSpin, ui.highSpin, ui.toleranceSpin):
+            spin.connect("valueChanged(double)", self._onAny)
+        for check in (ui.matchedCheck, ui.overlayCheck, ui.freeCheck, ui.positionCheck):
+            check.connect("toggled(bool)", self._onAny)
+        ui.studyTitleEdit.connect("textChanged(QString)", self._onAny)
+        ui.instructionsEdit.connect("textChanged()", self._onText)
+        ui.pathologyList.connect("itemChanged(QListWidgetItem*)", self._onAny)
+        ui.sourceCombo.connect("currentIndexChanged(int)", self._onAny)
+        ui.lesionsCombo.connect("currentIndexChanged(int)", self._onAny)
+        table = ui.likertTable
+        table.setColumnCount(4)
+        table.setHorizontalHeaderLabels([_("Question"), _("1 means"), _("Highest means"), _("Points")])
+        table.verticalHeader().setVisible(False)
+        table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+        table.horizontalHeader().setSectionResizeMode(QUESTION, qt.QHeaderView.Stretch)
+        for column, width in ((LOW, 80), (HIGH, 105), (POINTS, 48)):
+            table.setColumnWidth(column, width)
+        table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
+        table.connect("itemChanged(QTableWidgetItem*)", self._onAny)
+        ui.addQuestionButton.connect("clicked(bool)", self.addQuestion)
+        ui.removeQuestionButton.connect("clicked(bool)", self.removeQuestion)
+        fitHeight(table, 3)
+
+    # ------------------------------------------------------------ own questions
+
+    def addQuestion(self) -> None:
+        """A row to be filled in."""
+        table = self.ui.likertTable
+        table.blockSignals(True)
+        row = table.rowCount
+        table.setRowCount(row + 1)
+        for column, text in enumerate((_("How natural does the image look?"), _("artificial"), _("natural"), "5")):
+            table.setItem(row, column, qt.QTableWidgetItem(text))
+        table.blockSignals(False)
+        fitHeight(table, 3)
+        self._onChanged()
+
+    def removeQuestion(self) -> None:
+        """The chosen row goes, or the last one."""
+        table = self.ui.likertTable
+        if table.rowCount:
+            row = table.currentRow()
+            table.removeRow(row if row >= 0 else table.rowCount - 1)
+            fitHeight(table, 3)
+            self._onChanged()
+
+    def _questions(self) -> list[dict[str, Any]]:
+        table = self.ui.likertTable
+        found = []
+        for row in range(table.rowCount):
+            text, low, high, points = (table.item(row, column).text().strip() for column in range(4))
+            asked = {"kind": "likert", "name": f"question-{row + 1}", "text": text, "low": low, "high": high}
+            found.append({**asked, "points": int(points) if points.isdecimal() else points})
+        return found
+
+    # ------------------------------------------------------------ the request
+
+    @property
+    def pairs(self) -> bool:
+        return TASKS[self.ui.taskCombo.currentIndex] == "pair"
+
+    def items(self) -> list[dict[str, Any]]:
+        """What is asked of every case."""
+        ui, task = self.ui, TASKS[self.ui.taskCombo.currentIndex]
+        scale = ("rating", "forced")[ui.scaleCombo.currentIndex]
+        lesion = {"kind": "lesion", "scale": scale, "radius_mm": float(ui.radiusSpin.value)}
+        asked = {
+            "real": [{"kind": "real", "scale": scale}],
+            "pair": [{"kind": "pair"}],
+            "lesion": [lesion],
+            "both": [{"kind": "real", "scale": scale}, lesion],
+        }[task]
+        return [*asked, *self._questions()]
+
+    def pathologies(self) -> list[str]:
+        """Those that are ticked."""
+        rows = (self.ui.pathologyList.item(row) for row in range(self.ui.pathologyList.count))
+        return [item.data(qt.Qt.UserRole) for item in rows if item.checkState() == qt.Qt.Checked]
+
+    def request(self) -> dict[str, Any]:
+        """A design as plain values; what is not said is left out."""
+        ui = self.ui
+        count, synthetic = ui.realSpin.value, ui.realSpin.value if self.pairs else ui.syntheticSpin.value
+        model, results = ui.sourceCombo.currentData, ui.resultsEdit.currentPath
+        lesions = ui.lesionsCombo.currentData
+        display = {
+            "mask_overlay": ui.overlayCheck.checked,
+            "window_level": "free" if ui.freeCheck.checked else "locked",
+            "time_limit_s": float(ui.limitSpin.value) if ui.limitSpin.value else None,
+            "break_every": ui.breakSpin.value or None,
+        }
+        plan = {
+            "primary": ("auc", "accuracy", "d-prime")[ui.primaryCombo.currentIndex],
+            "margin": float(ui.marginSpin.value) or None,
+            "timeouts": ("wrong", "middle", "left-out")[ui.timeoutsCombo.currentIndex],
+            "correction": ("holm", "bonferroni", "none")[ui.correctionCombo.currentIndex],
+        }
+        real = {"count": count, "folder": ui.realFolderEdit.currentPath, "splits": ["test"]}
+        return {
+            "version": 1, "task": "study", "title": ui.studyTitleEdit.text.strip(),
+            "instructions": ui.instructionsEdit.plainText, "items": self.items(), "display": display, "plan": plan,
+            "real": {**real, **({"lesions": lesions} if lesions else {})},
+            "synthetic": {"count": synthetic, **({"model": model} if model else {"results": [results]})},
+            "pathologies": self.pathologies(),
+            "position_range_mm": [float(ui.lowSpin.value), float(ui.highSpin.value)] if ui.positionCheck.checked
+            else None,
+            "matched": ui.matchedCheck.checked, "tolerance_mm": float(ui.toleranceSpin.value),
+            "training": ui.trainingSpin.value, "repeats": ui.repeatsSpin.value, "slots": ui.slotsSpin.value,
+        }  # fmt: skip
+
+    def _onAny(self, _value: Any) -> None:
+        self._onChanged()
+
+    def _onText(self) -> None:
+        self._onChanged()

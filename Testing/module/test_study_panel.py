@@ -1,0 +1,196 @@
+"""Designing and analysing in the Reading study panel; a stand-in answers for the command, which is tested elsewhere."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import qt
+import slicer
+from fixtures import until
+from reading_fixtures import answers_to, write_study
+from study_reader import open_panel, settle
+
+from jsddpm_core.reading_study.design import parse_design
+from jsddpm_core.reading_study.responses import ViewState
+from jsddpm_core.reading_study.session import Session
+
+PASSPHRASE = "nine sparrows under the old bridge"
+VIEW = ViewState(window=1, level=0.5, zoom=1, pan=(0, 0), scrolls=0, changes=0)
+
+
+@pytest.fixture
+def panel(app: Any, scene: Any, tmp_path: Path) -> Iterator[Any]:
+    """The panel with a form that is filled in."""
+    made = open_panel()
+    ui = made.ui
+    ui.studyTitleEdit.text = "Infarcts, Real or not?"
+    ui.realFolderEdit.currentPath = str(tmp_path)
+    ui.studyParentEdit.currentPath = str(tmp_path)
+    for edit in (ui.passphraseEdit, ui.passphraseAgainEdit):
+        edit.text = PASSPHRASE
+    yield made
+    made.close()
+    made.widget.close()
+    made.widget.deleteLater()
+    for key in ("LastStudyFolder", "Interpreter"):
+        app.userSettings().remove(f"JSDDPMSlicer/{key}")
+    settle()
+
+
+def stand_in(tmp_path: Path, script: str) -> Path:
+    """A Python that does something else; what it is asked for is written down beside it."""
+    python = tmp_path / "python"
+    python.write_text(
+        f"#!{sys.executable}\nimport json, os, sys, time\nfrom pathlib import Path\n"
+        "asked = [sys.argv, os.environ.get('JSDDPM_STUDY_PASSPHRASE')]\n"
+        f"Path({str(tmp_path / 'asked.json')!r}).write_text(json.dumps(asked))\n"
+        f"say = lambda **event: print(json.dumps(event), flush=True)\n{script}"
+    )
+    python.chmod(0o755)
+    slicer.app.userSettings().setValue("JSDDPMSlicer/Interpreter", str(python))
+    return python
+
+
+def asked(tmp_path: Path) -> tuple[list[str], str]:
+    arguments, passphrase = json.loads((tmp_path / "asked.json").read_text())
+    return arguments[1:], passphrase
+
+
+def tick(panel: Any, *names: str) -> None:
+    rows = panel.ui.pathologyList
+    for row in range(rows.count):
+        item = rows.item(row)
+        item.setCheckState(qt.Qt.Checked if item.data(qt.Qt.UserRole) in names else qt.Qt.Unchecked)
+
+
+def test_the_form_says_what_a_design_takes(panel: Any, tmp_path: Path) -> None:
+    ui, form = panel.ui, panel.design.form
+    tick(panel, "infarct", "none")
+    ui.taskCombo.setCurrentIndex(3)
+    form.addQuestion()
+    ui.likertTable.item(0, 3).setText("7")
+    ui.limitSpin.value, ui.breakSpin.value, ui.freeCheck.checked = 30, 0, True
+    ui.positionCheck.checked = True
+    ui.timeoutsCombo.setCurrentIndex(2)
+    design = parse_design(form.request())
+    assert [item.kind for item in design.items] == ["real", "lesion", "likert"]
+    assert (design.items[1].radius_mm, design.items[2].points) == (10.0, 7)
+    assert set(design.pathologies) == {"infarct", "none"}
+    assert (design.display.time_limit_s, design.display.break_every, design.display.window_level) == (30, None, "free")
+    assert (design.plan.timeouts, design.plan.margin) == ("left-out", 0.1)
+    assert design.position_range_mm == (-20.0, 60.0)
+    assert (design.real.count, design.synthetic.count, design.training, design.slots) == (20, 20, 4, 4)
+    assert Path(design.synthetic.model).name == "demo"
+    ui.taskCombo.setCurrentIndex(1)
+    ui.realSpin.value = 7
+    paired = parse_design(form.request())
+    assert paired.pairs and paired.synthetic.count == 7
+    form.removeQuestion()
+    ui.sourceCombo.setCurrentIndex(ui.sourceCombo.count - 1)
+    ui.resultsEdit.currentPath = str(tmp_path)
+    assert [str(path) for path in parse_design(form.request()).synthetic.results] == [str(tmp_path)]
+
+
+def test_the_panel_says_why_no_study_can_be_made(panel: Any, tmp_path: Path) -> None:
+    ui = panel.ui
+    button = ui.designButton
+    assert button.enabled and button.toolTip == f"Writes {tmp_path / 'infarcts-real-or-not'}."
+    for change, restore, said in (
+        (lambda: setattr(ui.studyTitleEdit, "text", " "),
+         lambda: setattr(ui.studyTitleEdit, "text", "Infarcts, Real or not?"), "Give the study a title."),
+        (lambda: setattr(ui.passphraseEdit, "text", "short"), lambda: setattr(ui.passphraseEdit, "text", PASSPHRASE),
+         "Type a passphrase of 12 letters or more"),
+        (lambda: setattr(ui.passphraseAgainEdit, "text", "b" * 20),
+         lambda: setattr(ui.passphraseAgainEdit, "text", PASSPHRASE), "The two passphrases differ."),
+        (lambda: setattr(ui.trainingSpin, "value", 3), lambda: setattr(ui.trainingSpin, "value", 4),
+         "half of the training cases are real"),
+        (lambda: tick(panel), lambda: tick(panel, "ms"), "Tick at least one pathology."),
+        (lambda: (tmp_path / "infarcts-real-or-not").mkdir(), lambda: (tmp_path / "infarcts-real-or-not").rmdir(),
+         "is there already"),
+    ):  # fmt: skip
+        change()
+        panel.refresh()
+        assert said in button.toolTip and not button.enabled
+        assert ui.designStatus.text == button.toolTip
+        restore()
+        panel.refresh()
+        assert button.enabled
+
+
+def test_a_study_is_made_by_the_command_and_chosen_to_be_read(panel: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    write_study(folder)
+    done = {"event": "done", "folder": str(folder), "key": str(folder / "key.json.encrypted")}
+    stand_in(
+        tmp_path, "say(event='progress', stage='writing pictures', done=1, total=4)\n"
+        f"say(event='note', text='2 people were left out.')\nprint(json.dumps({done!r}))\n",
+    )  # fmt: skip
+    panel.ui.designButton.click()
+    assert panel.ui.designButton.text == "Cancel"
+    assert until(lambda: not panel.design.command.busy, 30)
+    arguments, passphrase = asked(tmp_path)
+    assert arguments[:4] == ["-m", "jsddpm_core", "study", "new"] and arguments[-1] == "--json"
+    assert arguments[5:7] == ["--out", str(tmp_path / "infarcts-real-or-not")]
+    assert passphrase == PASSPHRASE and PASSPHRASE not in " ".join(arguments)
+    assert not Path(arguments[4]).exists(), "the request's copy goes"
+    assert f"The study is in {folder}." in panel.ui.designStatus.text
+    assert "2 people were left out." in panel.ui.designStatus.text
+    assert panel.ui.passphraseEdit.text == ""
+    assert panel.read.folder == folder
+
+
+def test_a_failure_is_said_in_the_commands_sentence(panel: Any, tmp_path: Path) -> None:
+    stand_in(
+        tmp_path, "say(event='error', kind='StudyError', message='7 people are too few', remedy='ask for fewer')\n"
+        "sys.exit(2)\n",
+    )  # fmt: skip
+    panel.ui.designButton.click()
+    assert until(lambda: not panel.design.command.busy, 30)
+    assert panel.ui.designStatus.text == "7 people are too few: ask for fewer."
+    assert panel.ui.passphraseEdit.text == PASSPHRASE
+
+
+def test_making_can_be_cancelled(panel: Any, tmp_path: Path) -> None:
+    stand_in(tmp_path, "say(event='progress', stage='drawing', done=1, total=4)\ntime.sleep(60)\n")
+    panel.ui.designButton.click()
+    assert until(lambda: "Drawing" in panel.ui.designStatus.text, 30)
+    panel.ui.designButton.click()
+    assert until(lambda: not panel.design.command.busy, 30)
+    assert panel.ui.designStatus.text == "Cancelled. Nothing was kept."
+    assert panel.ui.designButton.text == "Make the study"
+
+
+def test_what_was_read_is_analysed_and_shown(panel: Any, tmp_path: Path) -> None:
+    folder, ui = tmp_path / "study", panel.ui
+    write_study(folder, training=0)
+    ui.studyFolderEdit.currentPath = str(folder)
+    ui.analyseSection.collapsed = False
+    panel.refresh()
+    assert ui.analyseButton.toolTip == "Nobody has read a case of this study yet."
+    session = Session.open(folder, 1, "A. Reader")
+    session.record(answers_to(session.manifest), 1.0, VIEW)
+    session.close()
+    panel.refresh()
+    table = tmp_path / "per_reader.tsv"
+    table.write_text("reader\taccuracy\n1\t0.8333333\n2\t0.5\n")
+    done = {"event": "done", "report": str(tmp_path / "report.html"), "verdict": "Not distinguishable.",
+            "tables": [str(table)], "figures": []}  # fmt: skip
+    stand_in(tmp_path, f"say(event='problem', slot=1, text='clock went back')\nprint(json.dumps({done!r}))\n")
+    ui.keyPassphraseEdit.text = PASSPHRASE
+    ui.analyseButton.click()
+    assert until(lambda: not panel.analyse.command.busy, 30)
+    arguments, passphrase = asked(tmp_path)
+    assert arguments == ["-m", "jsddpm_core", "study", "analyse", str(folder), "--overwrite", "--json"]
+    assert passphrase == PASSPHRASE and ui.keyPassphraseEdit.text == ""
+    assert ui.analyseStatus.text == "Not distinguishable.\nSlot 1: clock went back."
+    assert ui.resultCombo.currentText == "Per reader"
+    shown = [[ui.resultTable.item(row, column).text() for column in range(2)] for row in range(2)]
+    assert shown == [["1", "0.8333"], ["2", "0.5"]]
+    assert ui.openReportButton.visible
+    panel.read.choose(None)
+    assert not ui.openReportButton.visible, "what is shown belongs to the former study"
