@@ -173,8 +173,8 @@ def _followers(of_each: int, most: int):
     return follow
 
 
-def study_part(data: Path, count: int, steps: int | None, samples: Path, work: Path) -> dict:
-    """Makes the study and lets the classifier at it."""
+def sources(data: Path, count: int, steps: int | None, samples: Path) -> tuple[Path, list[Path]]:
+    """The cache of real slices and the folders of drawn ones; what is there already is not made again."""
     from jsddpm_core.bundle import find_bundle, read_bundle
     from jsddpm_core.data.prepare import prepare
     from jsddpm_core.generation.generate import generate
@@ -194,6 +194,11 @@ def study_part(data: Path, count: int, steps: int | None, samples: Path, work: P
             )  # fmt: skip
             generate(synthesizer, asked, folders[-1], report.on_progress)
     prepare([data / "soop-axial"], bundle.manifest.config(), samples / "cache", pathologies=["infarct"])
+    return samples / "cache", folders
+
+
+def measured(cache: Path, folders: list[Path], count: int, work: Path) -> dict:
+    """Makes the study and lets the classifier at it."""
     design = parse_design(
         {
             "title": "Leak test",
@@ -201,7 +206,7 @@ def study_part(data: Path, count: int, steps: int | None, samples: Path, work: P
             "display": {"mask_overlay": True},
             "real": {
                 "count": count,
-                "cache": str((samples / "cache").absolute()),
+                "cache": str(cache.absolute()),
                 "splits": ["test", "validation", "train"],
             },
             "synthetic": {"count": count, "results": [str(folder.absolute()) for folder in folders]},
@@ -215,16 +220,18 @@ def study_part(data: Path, count: int, steps: int | None, samples: Path, work: P
     made = make_study(design, study, key_file=work / "key.json", secret=bytes(range(32)))
     manifest, key = read_manifest(study), read_key(work / "key.json")
     table = leak_table(study, manifest, key)
-    masks = np.array(["byte" in name or "mask" in name for name in table.names])
+    headers = np.array([name.startswith("byte") for name in table.names])
     found = {
         "real people": count,
         "synthetic slices": count,
-        "steps of the demo model": steps or bundle.manifest.sampling.steps,
+        "steps of the demo model": sorted(
+            {truth.source["request"]["steps"] for truth in key.cases.values() if truth.subject is None}
+        ),
         "features": len(table.names),
-        "bytes of headers that vary": int((np.ptp(table.values[:, masks], axis=0) > 0).sum()),
+        "bytes of headers that vary": int((np.ptp(table.values[:, headers], axis=0) > 0).sum()),
         "as the study is": asdict(leak_auc(table)),
         "with a leak": {},
-        "slices as they were, zeros and comb only": asdict(leak_auc(unharmonised(samples / "cache", folders, key))),
+        "slices as they were, zeros and comb only": asdict(leak_auc(unharmonised(cache, folders, key))),
         "size of the brain alone, which the pictures show": asdict(leak_auc(brain_sizes(study, manifest, key))),
         "balance": [asdict(row) for row in made.balance],
     }
@@ -269,7 +276,7 @@ def main() -> int:
         return 2
     with tempfile.TemporaryDirectory() as work:
         found = {
-            "leaks": study_part(asked.data, asked.count, asked.steps, asked.samples, Path(work)),
+            "leaks": measured(*sources(asked.data, asked.count, asked.steps, asked.samples), asked.count, Path(work)),
             "order": order_part(),
         }
     text = json.dumps(found, indent=1) + "\n"

@@ -12,12 +12,15 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
+from generation_fixtures import write_small_bundle
+from phantom import make_phantom
 from study_fixtures import PASSPHRASE, SECRET, design_of, write_real_cache, write_sources
 
 from jsddpm_core.cli import run
 from jsddpm_core.errors import OutputError, StudyError
 from jsddpm_core.progress import Progress
 from jsddpm_core.reading_study.check import check_study
+from jsddpm_core.reading_study.design import parse_design
 from jsddpm_core.reading_study.key import ENCRYPTED_KEY, read_key
 from jsddpm_core.reading_study.make import StudyReport, make_study
 from jsddpm_core.reading_study.manifest import MANIFEST, NOTICE, AnswerKey, StudyManifest, read_manifest
@@ -258,15 +261,14 @@ def test_people_of_another_split_are_not_shown(sources: Sources, tmp_path: Path)
 
 
 def test_people_whom_the_model_learned_from_are_left_out(
-    sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sources: Sources, a_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from generation_fixtures import write_small_bundle
-
+    from jsddpm_core.bundle import read_bundle
     from jsddpm_core.data.slices import SliceCache
     from jsddpm_core.data.subjects import subject_digests
     from jsddpm_core.reading_study import synthetic_pool
 
-    bundle = write_small_bundle(tmp_path / "bundle", "data.grid.shape=[64,64,160]")
+    bundle = read_bundle(a_bundle)
     cache = SliceCache.open(sources[0])
     learned = write_real_cache(tmp_path / "learned", 4, split="train")  # the first four people, as the model saw them
     training = bundle.manifest.training.model_copy(update={"subject_digests": subject_digests(learned, "ab" * 8)})
@@ -323,3 +325,53 @@ def test_the_command_line_makes_and_checks_a_study(
     monkeypatch.delenv("JSDDPM_STUDY_PASSPHRASE")
     assert run(["study", "new", str(request), "--out", str(tmp_path / "two")]) == 2
     assert "the key's passphrase was not given" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def a_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights: what it draws is all lesion, so it can be asked for lesions only."""
+    return write_small_bundle(tmp_path_factory.mktemp("model") / "bundle", "data.grid.shape=[64,64,160]").folder
+
+
+def scans(folder: Path) -> Path:
+    """Three people, one of them learned from."""
+    lines = ["participant_id\tsplit"]
+    for number, split in enumerate(("train", "test", "test"), start=1):
+        make_phantom(seed=number, spacing_mm=(2.5, 2.5, 2.5)).write(folder, f"sub-{number}")
+        lines.append(f"sub-{number}\t{split}")
+    (folder / "participants.tsv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_a_folder_of_cases_and_a_model_are_enough(a_bundle: Path, tmp_path: Path) -> None:
+    tree = {
+        "title": "A", "items": [{"kind": "real"}], "pathologies": ["infarct"], "slots": 1, "matched": True,
+        "real": {"count": 2, "folder": str(scans(tmp_path / "scans")), "lesions": "infarct"},
+        "synthetic": {"count": 2, "model": str(a_bundle), "threads": 1, "device": "cpu"},
+    }  # fmt: skip
+    stages: list[str] = []
+    report = make_study(
+        parse_design(tree),
+        tmp_path / "study",
+        key_file=tmp_path / "key.json",
+        on_progress=lambda progress: stages.append(progress.stage),
+    )
+    key = read_key(tmp_path / "key.json")
+    shown = {truth.source["case"] for truth in key.cases.values() if truth.arm == "real"}
+    assert shown == {"scans/sub-2", "scans/sub-3"}
+    assert {truth.position_mm for truth in key.cases.values()} <= {18.0, 19.25, 16.75}
+    assert report.farthest_mm == 0
+    assert list(dict.fromkeys(stages)) == ["preparing real cases", "drawing synthetic cases", "writing pictures"]
+    assert "does not say whom it learned from" in report.notes[0]
+    assert not (tmp_path / "study" / "work").exists()
+
+
+def test_a_model_that_does_not_deliver_is_told(a_bundle: Path, sources: Sources, tmp_path: Path) -> None:
+    tree = {
+        "title": "A", "items": [{"kind": "real"}], "pathologies": ["none"], "slots": 1,
+        "real": {"count": 2, "cache": str(sources[0])},
+        "synthetic": {"count": 2, "model": str(a_bundle), "threads": 1, "attempts": 2, "device": "cpu"},
+    }  # fmt: skip
+    with pytest.raises(StudyError, match="made no slice of 'none' at z = .* that is as asked, in 2 draws"):
+        make_study(parse_design(tree), tmp_path / "study", passphrase=PASSPHRASE)
+    assert list(tmp_path.iterdir()) == []

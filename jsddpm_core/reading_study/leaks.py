@@ -21,7 +21,7 @@ from jsddpm_core.reading_study.manifest import AnswerKey, Picture, StudyManifest
 from jsddpm_core.reading_study.stimuli import BACKGROUND, HEADER_BYTES, RIM
 
 LOADS: Final = 3
-SMOOTHED_OVER: Final = 31  # grey values
+SMOOTHED_OVER: Final = 21  # grey values: a comb of 256 values has a period of 4 to 10
 LAGS: Final = (1, 2, 3, 4, 5, 8, 10)
 MOST_SLOTS: Final = 10
 TREES: Final = 100

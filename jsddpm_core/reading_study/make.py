@@ -114,27 +114,34 @@ def make_study(
     out = Path(out).absolute()
     _check_key(out, passphrase, key_file)
     secret = os.urandom(32) if secret is None else secret
-    with whole_folder(out) as partial:
-        work = partial / "work"
-        work.mkdir()
-        arms, spacing, farthest, notes = _choose(design, work, secret, on_progress)
-        shown = _harmonise(design, arms, spacing, secret, on_progress)
-        pictures = _write_pictures(design, shown, spacing, partial, secret)
-        shutil.rmtree(work)
-        manifest, truths, limits = frozen(design, shown, pictures, secret)
-        (partial / RESPONSES).mkdir()
-        write_file(partial / MANIFEST, (json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n").encode())
-        keys = [
-            AnswerKey(study=manifest.study, digest=manifest.digest, cases=truths[kind], order_secret=hidden)
-            for kind, hidden in (("training", None), ("case", secret.hex()))
-        ]
-        write_file(partial / TRAINING_KEY, plain_bytes(keys[0]))
-        for file in (MANIFEST, TRAINING_KEY):
-            os.utime(partial / file, (stimuli.MODIFIED, stimuli.MODIFIED))
-        if key_file is None:
-            write_key(keys[1], partial / ENCRYPTED_KEY, passphrase)
-        else:
-            write_key(keys[1], key_file)
+    written: list[Path] = []
+    try:
+        with whole_folder(out) as partial:
+            work = partial / "work"
+            work.mkdir()
+            arms, spacing, farthest, notes = _choose(design, work, secret, on_progress)
+            shown = _harmonise(arms, spacing, secret, on_progress)
+            pictures = _write_pictures(design, shown, spacing, partial, secret)
+            shutil.rmtree(work)
+            manifest, truths, limits = frozen(design, shown, pictures, secret)
+            (partial / RESPONSES).mkdir()
+            write_file(partial / MANIFEST, (json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n").encode())
+            training, key = (
+                AnswerKey(study=manifest.study, digest=manifest.digest, cases=truths[kind], order_secret=hidden)
+                for kind, hidden in (("training", None), ("case", secret.hex()))
+            )
+            write_file(partial / TRAINING_KEY, plain_bytes(training))
+            for file in (MANIFEST, TRAINING_KEY):
+                os.utime(partial / file, (stimuli.MODIFIED, stimuli.MODIFIED))
+            if key_file is None:
+                write_key(key, partial / ENCRYPTED_KEY, passphrase)
+            else:
+                write_key(key, key_file)
+                written.append(key_file)
+    except BaseException:
+        for file in written:  # a key without its study
+            file.unlink(missing_ok=True)
+        raise
     return StudyReport(
         folder=out,
         study=manifest.study,
@@ -216,7 +223,6 @@ def _places(design: StudyDesign, arm: str) -> list[Wanted]:
 
 
 def _harmonise(
-    design: StudyDesign,
     arms: dict[str, list[tuple[Wanted, Candidate]]],
     spacing: float,
     secret: bytes,
