@@ -17,6 +17,8 @@ from .StudyCommand import StudyCommand
 from .Tables import fill
 
 ROWS_SHOWN = 8
+ROW_HEIGHT, SCROLL_BAR = 24, 18
+"""Pixels."""
 
 
 class AnalyseStep:
@@ -38,6 +40,7 @@ class AnalyseStep:
         ui.keyPassphraseEdit.setEchoMode(qt.QLineEdit.Password)
         ui.resultTable.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
         ui.resultTable.verticalHeader().setVisible(False)
+        ui.resultTable.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
         ui.analyseButton.connect("clicked(bool)", self.onAnalyse)
         ui.openReportButton.connect("clicked(bool)", self.onOpen)
         ui.resultCombo.connect("currentIndexChanged(int)", self._onTable)
@@ -111,6 +114,9 @@ class AnalyseStep:
         if rows:
             table.setHorizontalHeaderLabels([name.replace("_", " ") for name in rows[0]])
             fill(table, rows[1:], ROWS_SHOWN)
+            height = table.maximumHeight + SCROLL_BAR  # wide tables scroll sideways, and the bar would hide a row
+            table.setMinimumHeight(height)
+            table.setMaximumHeight(height)
 
     def refresh(self) -> None:
         """Brings every control of the step in line."""
