@@ -193,7 +193,9 @@ def sources(data: Path, count: int, steps: int | None, samples: Path) -> tuple[P
                 count=count // 2 + 2,
             )  # fmt: skip
             generate(synthesizer, asked, folders[-1], report.on_progress)
-    prepare([data / "soop-axial"], bundle.manifest.config(), samples / "cache", pathologies=["infarct"])
+    splits = PROJECT / "Testing" / "benchmarks" / "demo_splits.tsv"  # leaves out what is no FLAIR
+    config = bundle.manifest.config()
+    prepare([data / "soop-axial"], config, samples / "cache", pathologies=["infarct"], split_file=splits)
     return samples / "cache", folders
 
 
