@@ -9,12 +9,19 @@ jobs and faults look at (`cold_start`).
 
 from __future__ import annotations
 
+import array
+import importlib
+import json
 import os
+import runpy
+import select
+import signal
+import socket
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 LAUNCHER = """#!{python} -SE
@@ -32,7 +39,6 @@ for stream in (0, 1, 2):
 answer = there.recv(8)
 code = int(answer) if answer else -signal.SIGKILL
 if code < 0:
-    signal.signal(-code, signal.SIG_DFL) if -code != signal.SIGKILL else None
     os.kill(os.getpid(), -code)
 os._exit(code)
 """
@@ -46,10 +52,6 @@ HEAVY = (
 
 def serve(address: str) -> None:
     """Imports what workers need, says so, and forks a child for each launcher that calls."""
-    import importlib
-    import select
-    import socket
-
     for name in HEAVY:
         importlib.import_module(name)
     listener = socket.socket(socket.AF_UNIX)
@@ -72,36 +74,29 @@ def serve(address: str) -> None:
                     _tell(connection, os.waitstatus_to_exitcode(status))
                 del children[child]
     for child in children:
-        os.kill(child, 9)
+        os.kill(child, signal.SIGKILL)
 
 
-def _tell(connection: object, code: int) -> None:
-    import contextlib
-
-    with contextlib.suppress(OSError):  # the launcher was killed
-        connection.sendall(str(code).encode())  # type: ignore[attr-defined]
+def _tell(connection: socket.socket, code: int) -> None:
+    with suppress(OSError):  # the launcher was killed
+        connection.sendall(str(code).encode())
 
 
-def _fork(connection: object, others: list[object]) -> int:
+def _fork(connection: socket.socket, others: list[socket.socket]) -> int:
     """A child with the launcher's streams, variables and arguments."""
-    import array
-    import json
-    import runpy
-    import socket
-
-    size, streams, _, _ = connection.recvmsg(4, socket.CMSG_LEN(12))  # type: ignore[attr-defined]
+    size, streams, _, _ = connection.recvmsg(4, socket.CMSG_LEN(12))
     handed = array.array("i")
     handed.frombytes(streams[0][2])
     wanted, said = int.from_bytes(size, "big"), b""
     while len(said) < wanted:
-        said += connection.recv(wanted - len(said))  # type: ignore[attr-defined]
+        said += connection.recv(wanted - len(said))
     child = os.fork()
     if child:
         for stream in handed:
             os.close(stream)
         return child
     for other in (connection, *others):
-        other.close()  # type: ignore[attr-defined]
+        other.close()
     for number, stream in enumerate(handed):
         os.dup2(stream, number)
         os.close(stream)

@@ -129,6 +129,9 @@ def studio() -> Iterator[tuple[Any, Any]]:
         window = mainwindow.openMainWindow([loaded])
         window.resize(*SIZE)
         window.show()
+        # Arranged anew, whatever was shown before: a layout that stays the same is left as it is.
+        slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView)
+        slicer.app.processEvents()
         try:
             yield window, loaded.widgetRepresentation().self()
         finally:

@@ -60,6 +60,7 @@ class qSlicerLayoutManager(qt.QObject):
     def setViewport(self, viewport: Any) -> None:
         """Show the views inside another widget."""
         viewport.layout().addWidget(self._viewport)
+        self._viewport.setVisible(True)  # whatever became of the window that it was in before
 
     def setLayout(self, layout: int) -> None:
         if not isinstance(layout, int):
