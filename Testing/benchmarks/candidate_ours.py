@@ -1,4 +1,4 @@
-"""One of our configurations in training: its batches, its loss, its optimiser and its average, as `jsddpm train` has them.
+"""One of our configurations in training: batches, loss, optimiser and average, as `jsddpm train` has them.
 
 Lightning's loop is left out on both sides; the arithmetic is the same.
 """

@@ -1,7 +1,7 @@
 """The common validation measure: how far x0_hat lies from held-out slices, for any network that can estimate x0.
 
-The peer and ours minimise different losses (|x0 error|^1.5 and velocity error squared), so neither's own validation loss
-says anything about the other. Every diffusion model, whatever it predicts, hands its sampler one thing: x0_hat at a
+The peer and ours minimise different losses (|x0 error|^1.5 and velocity error squared), so neither's own validation
+loss says anything about the other. Every diffusion model, whatever it predicts, hands its sampler one thing: x0_hat at a
 noise level. Here both are asked for exactly that, and it is fair because everything around it is equal: the same
 held-out slices (of subjects that neither learned from) in the same units, mixed with the same noise at the same
 alpha_bar, the estimate clipped to [-1, 1] as both samplers clip it, no earlier estimate shown to either, the same

@@ -4,8 +4,8 @@
 
 It answers once when it is ready, and then to: `{"do": "steps", "count": 2}` with the time of whole training steps,
 `{"do": "train", "seconds": 10}` with how far it came, `{"do": "evaluate", "slices": 16}` with the error on held-out
-slices, `{"do": "cost"}` with the operations that a step needs, `{"do": "memory"}` with the most memory that a step took.
-Between questions it waits, so that several networks can take turns on one machine.
+slices, `{"do": "cost"}` with the operations that a step needs, `{"do": "memory"}` with the most memory that a step
+took. Between questions it waits, so that several networks can take turns on one machine.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def train_step(candidate: Candidate, clock: Clock, turn: int | None = None) -> f
 
 
 def steps(candidate: Candidate, device: torch.device, count: int) -> dict[str, Any]:
-    """Some steps, of which exactly half of the samples see an earlier estimate of themselves; an even number of them."""
+    """An even number of steps, in which exactly half of the samples see an earlier estimate of themselves."""
     clock = Clock(device)
     for turn in range(count):
         train_step(candidate, clock, turn)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 README = PROJECT / "README.md"
-TABLES = {name: PROJECT / "Testing" / "benchmarks" / "results" / f"{name}.md" for name in ("quality", "bench")}
+TABLES = {
+    name: PROJECT / "Testing" / "benchmarks" / "results" / f"{name}.md" for name in ("quality", "bench", "training")
+}
 
 
 def with_tables(readme: str) -> str:
