@@ -1,12 +1,12 @@
 """The common validation measure: how far x0_hat lies from held-out slices, for any network that can estimate x0.
 
 The peer and ours minimise different losses (|x0 error|^1.5 and velocity error squared), so neither's own validation
-loss says anything about the other. Every diffusion model, whatever it predicts, hands its sampler one thing: x0_hat at a
-noise level. Here both are asked for exactly that, and it is fair because everything around it is equal: the same
+loss says anything about the other. Every diffusion model, whatever it predicts, hands its sampler one thing: x0_hat at
+a noise level. Here both are asked for exactly that, and it is fair because everything around it is equal: the same
 held-out slices (of subjects that neither learned from) in the same units, mixed with the same noise at the same
 alpha_bar, the estimate clipped to [-1, 1] as both samplers clip it, no earlier estimate shown to either, the same
-precision. The levels lie in the middles of equal parts of the cosine schedule that both train on with equal weight. The
-weights are the learned ones: an average over 1000 steps still holds the fresh weights after a minute.
+precision. The levels lie in the middles of equal parts of the cosine schedule that both train on with equal weight.
+The weights are the learned ones: an average over 1000 steps still holds the fresh weights after a minute.
 """
 
 from __future__ import annotations
