@@ -28,7 +28,7 @@ help:
 	@echo "make walkthrough  the demo model fine-tuned on real cases: README's walk-through and its table"
 	@echo "make features  the small encoder that the quality table's KID is measured with"
 	@echo "make screenshots  the README's pictures of the panels, with images that the demo model makes"
-	@echo "make bench     speed and memory: README's speed table"
+	@echo "make bench     speed and memory, of drawing and of training: README's speed tables"
 	@echo "make template  the average FLAIR that native scans are aligned to"
 
 setup: $(READY)
@@ -97,7 +97,7 @@ walkthrough: $(READY)
 	$(RUN) Testing/benchmarks/readme_tables.py
 
 bench: $(READY)
-	$(RUN) Testing/benchmarks/bench.py --model $(MODEL)
+	$(RUN) Testing/benchmarks/bench.py --model $(MODEL) --cache $(CACHE) --data $(DATA)
 	$(RUN) Testing/benchmarks/readme_tables.py
 
 features: $(READY) $(CACHE)/cache.json

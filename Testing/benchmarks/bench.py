@@ -1,7 +1,8 @@
-"""Speed and memory, ours beside the published peer's, in one run (`make bench`).
+"""Speed and memory, ours beside the published peer's, in one run (`make bench`): of drawing, and of training.
 
 Each candidate runs in a process of its own, in turn, several rounds over, so that a slow minute of the machine touches
 all alike; the figures are medians over rounds. Nothing is invented: what could not be measured is said to be missing.
+`--only network` leaves training out (`bench_training.py`), `--only training` all else.
 """
 
 from __future__ import annotations
@@ -13,13 +14,17 @@ import platform
 import statistics
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import bench_training
 import torch
+import training_table
 from bench_table import as_markdown
 from machine import convolution_peak, has_fast_bf16, processor_name
 from peer_config import PACKAGES
+from training_slices import find_or_make
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
@@ -80,37 +85,78 @@ def candidates(bf16: bool, short: bool) -> dict[str, tuple[object, ...]]:
     }
 
 
+def network(threads: int, peer: Path, missing: str | None, model: Path, bf16: bool, short: bool) -> dict[str, Any]:
+    """A network's evaluation and a slice, several rounds over, and what a user waits for at first.
+
+    Args:
+        threads: of every measuring process.
+        peer: folder of the peer's wheel.
+        missing: why there is none.
+        model: bundle whose first slice is timed.
+        bf16: whether the processor multiplies in bf16.
+        short: one round with few repeats.
+    """
+    peer_arguments = ("probe_peer.py", peer.resolve(), 2 if short else 5)
+    everyone = {"peer slim-diff": peer_arguments, **candidates(bf16, short)}
+    rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in everyone}
+    for number in range(1 if short else 3):
+        for name, arguments in everyone.items():
+            if arguments is peer_arguments and missing is not None:
+                rounds[name].append({"missing": missing})
+                continue
+            print(f"round {number + 1}: {name}", file=sys.stderr)
+            rounds[name].append(probe(threads, str(arguments[0]), *arguments[1:]))
+    print("first slice", file=sys.stderr)
+    first = {"missing": "there is no bundle to load"}
+    if (model / "bundle.json").is_file():
+        first = probe(threads, "probe_first_slice.py", model.resolve())
+    return {"candidates": {name: median_of(results) for name, results in rounds.items()}, "first_slice": first}
+
+
+def training(chosen: argparse.Namespace, peer: Path | None, bf16: bool) -> dict[str, Any]:
+    """A training step, the error after equal wall time, and memory."""
+    cache, slices = find_or_make(chosen.cache, chosen.data, PROJECT / "build" / "bench")
+    plan = bench_training.Plan(
+        threads=chosen.threads,
+        cache=cache,
+        peer=peer,
+        precisions=("fp32", "bf16") if bf16 else ("fp32",),
+        wall_s=chosen.wall_time,
+        seeds=chosen.seeds,
+    )
+    if chosen.short:
+        plan = replace(plan, batch=2, repeats=1, wall_s=10.0, seeds=1, slices=2, batches=(1, 2))
+    return {"slices": slices, **bench_training.measure(plan)}
+
+
+def write(out: Path, name: str, results: dict[str, Any], table: str) -> None:
+    """`NAME.json` and `NAME.md`; the table is printed too."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / f"{name}.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    (out / f"{name}.md").write_text(table, encoding="utf-8")
+    print(table)
+
+
 def main() -> int:
-    """Measures and writes `results/bench.json` and `results/bench.md`."""
+    """Measures, and writes `bench` and `training` into `results`, each as `.json` and `.md`."""
     parser = argparse.ArgumentParser(description="Speed and memory beside the published peer.")
+    parser.add_argument("--only", choices=("network", "training"), help="one part of it")
     parser.add_argument("--short", action="store_true", help="one round with few repeats")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of every measuring process")
     parser.add_argument("--model", type=Path, default=PROJECT / "Resources/Models/demo", help="for the first slice")
     parser.add_argument("--peer", type=Path, default=PROJECT / "build/peer", help="folder for the peer's wheel")
+    parser.add_argument("--cache", type=Path, default=PROJECT / "cache/demo", help="slices to train on")
+    parser.add_argument("--data", type=Path, default=PROJECT.parent / "shared/data", help="cases where there is none")
+    parser.add_argument("--wall-time", type=float, default=60.0, help="seconds that each network trains for")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of that")
     parser.add_argument("--out", type=Path, default=HERE / "results")
     chosen = parser.parse_args()
 
     torch.set_num_threads(chosen.threads)
     bf16 = has_fast_bf16()
     missing = install_peer(chosen.peer)
-    peer_arguments = ("probe_peer.py", chosen.peer.resolve(), 2 if chosen.short else 5)
-    everyone = {"peer slim-diff": peer_arguments, **candidates(bf16, chosen.short)}
-    rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in everyone}
-    for number in range(1 if chosen.short else 3):
-        for name, arguments in everyone.items():
-            if arguments is peer_arguments and missing is not None:
-                rounds[name].append({"missing": missing})
-                continue
-            print(f"round {number + 1}: {name}", file=sys.stderr)
-            rounds[name].append(probe(chosen.threads, str(arguments[0]), *arguments[1:]))
-    print("convolution peak, first slice", file=sys.stderr)
-    peaks = {"fp32": convolution_peak(torch.float32)}
-    if bf16:
-        peaks["bf16"] = convolution_peak(torch.bfloat16)
-    first = {"missing": "there is no bundle to load"}
-    if (chosen.model / "bundle.json").is_file():
-        first = probe(chosen.threads, "probe_first_slice.py", chosen.model.resolve())
-    results = {
+    print("convolution peak", file=sys.stderr)
+    common = {
         "machine": {
             "processor": processor_name(),
             "threads": chosen.threads,
@@ -118,16 +164,19 @@ def main() -> int:
             "python": platform.python_version(),
             "torch": torch.__version__,
         },
-        "convolution_peak_gflops": peaks,
-        "candidates": {name: median_of(results) for name, results in rounds.items()},
-        "first_slice": first,
+        "convolution_peak_gflops": {
+            name: convolution_peak(dtype)
+            for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))
+            if name == "fp32" or bf16
+        },
         "short": chosen.short,
     }
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    table = as_markdown(results)
-    (chosen.out / "bench.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    (chosen.out / "bench.md").write_text(table, encoding="utf-8")
-    print(table)
+    if chosen.only != "training":
+        drawn = common | network(chosen.threads, chosen.peer, missing, chosen.model, bf16, chosen.short)
+        write(chosen.out, "bench", drawn, as_markdown(drawn))
+    if chosen.only != "network":
+        trained = common | training(chosen, None if missing else chosen.peer, bf16)
+        write(chosen.out, "training", trained, training_table.as_markdown(trained))
     return 0
 
 

@@ -12,13 +12,9 @@ MEMORY_GB = 1.5
 
 def as_markdown(results: dict[str, Any]) -> str:
     """Machine, table and targets."""
-    machine, peaks = results["machine"], results["convolution_peak_gflops"]
-    peak = ", ".join(f"{value:.0f} GFLOP/s in {name}" for name, value in peaks.items())
-    threads = "1 thread" if machine["threads"] == 1 else f"{machine['threads']} threads"
+    peaks = results["convolution_peak_gflops"]
     lines = [
-        f"{machine['processor']}, {threads}, torch {machine['torch']}, "
-        f"Python {machine['python']}. Convolution peak as measured: {peak}."
-        + (" One short round." if results["short"] else ""),
+        machine_line(results),
         "",
         "| | s / evaluation | CPU s / evaluation | GFLOP | of peak | steps | s / slice | CPU s / slice | memory |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -27,6 +23,18 @@ def as_markdown(results: dict[str, Any]) -> str:
         *(f"- {line}" for line in _targets(results)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def machine_line(results: dict[str, Any]) -> str:
+    """What it was measured on."""
+    machine, peaks = results["machine"], results["convolution_peak_gflops"]
+    peak = ", ".join(f"{value:.0f} GFLOP/s in {name}" for name, value in peaks.items())
+    threads = "1 thread" if machine["threads"] == 1 else f"{machine['threads']} threads"
+    return (
+        f"{machine['processor']}, {threads}, torch {machine['torch']}, "
+        f"Python {machine['python']}. Convolution peak as measured: {peak}."
+        + (" One short round." if results["short"] else "")
+    )
 
 
 def _row(name: str, result: dict[str, Any], peaks: dict[str, float]) -> str:
@@ -54,21 +62,23 @@ def _targets(results: dict[str, Any]) -> list[str]:
     fast = _best(found, "fast", "slice", "cpu_seconds")
     if peer is not None and paper is not None:
         ratio = peer["evaluation"]["seconds"] / paper[1]
-        lines.append(_said(f"paper network ({paper[0]}) against the peer, an evaluation", ratio, EVALUATION_SPEED, "x"))
+        lines.append(
+            verdict(f"paper network ({paper[0]}) against the peer, an evaluation", ratio, EVALUATION_SPEED, "x")
+        )
         processor = peer["evaluation"]["cpu_seconds"] / found[paper[0]]["evaluation"]["cpu_seconds"]
         lines.append(f"The same in processor time, which other work on the machine disturbs less: {processor:.3g}x.")
     if peer is not None and fast is not None:
         ratio = peer["slice"]["cpu_seconds"] / fast[1]
         said = f"fast network ({fast[0]}) against the peer, processor time a slice"
-        lines.append(_said(said, ratio, SLICE_PROCESSOR_TIME, "x"))
+        lines.append(verdict(said, ratio, SLICE_PROCESSOR_TIME, "x"))
     if peer is None:
         lines.append("The peer could not be measured, so there is no comparison with it in this run.")
     first = results["first_slice"]
     if "missing" in first:
         lines.append(f"Model load and first slice were not measured: {first['missing']}.")
     else:
-        lines.append(_said("imports, model load and first slice", first["total"], FIRST_SLICE_S, " s", most=True))
-        lines.append(_said("memory of that process", first["memory_gb"], MEMORY_GB, " GB", most=True))
+        lines.append(verdict("imports, model load and first slice", first["total"], FIRST_SLICE_S, " s", most=True))
+        lines.append(verdict("memory of that process", first["memory_gb"], MEMORY_GB, " GB", most=True))
     return lines
 
 
@@ -78,8 +88,9 @@ def _best(found: dict[str, Any], config: str, part: str, key: str) -> tuple[str,
     return None if name is None else (name, ours[name])
 
 
-def _said(what: str, value: float, target: float, unit: str, most: bool = False) -> str:
+def verdict(what: str, value: float, target: float, unit: str, most: bool = False) -> str:
+    """A measured value beside its target, and by how much it falls short."""
     reached = value <= target if most else value >= target
     sign = "at most" if most else "at least"
-    verdict = "reached" if reached else f"falls short by {abs(value - target):.2g}{unit}"
-    return f"{what[0].upper()}{what[1:]}: {value:.3g}{unit} (asked: {sign} {target:g}{unit}; {verdict})."
+    outcome = "reached" if reached else f"falls short by {abs(value - target):.2g}{unit}"
+    return f"{what[0].upper()}{what[1:]}: {value:.3g}{unit} (asked: {sign} {target:g}{unit}; {outcome})."

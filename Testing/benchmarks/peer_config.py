@@ -1,7 +1,8 @@
 """The configuration that the peer's authors published for their released model, as plain values.
 
-Network, schedule and sampler of their x0, p = 1.5 run: DDIM with 300 steps and eta 0.2, self-conditioning on, no prior.
-Keys that only their training or post-processing reads are left out.
+Their x0, p = 1.5 run (`x0_lp_1.5.yaml` in their repository): DDIM with 300 steps and eta 0.2, self-conditioning on, no
+prior; trained with the mean of |error|^1.5, AdamW and mixed 16-bit precision. Keys that only their data preparation,
+post-processing and logging read are left out.
 """
 
 from __future__ import annotations
@@ -51,5 +52,19 @@ PUBLISHED: dict[str, Any] = {
         "clip_sample_range": 1.0,
     },
     "sampler": {"type": "DDIM", "num_inference_steps": STEPS, "eta": 0.2, "guidance_scale": 1.0},
-    "training": {"self_conditioning": {"enabled": True, "probability": 0.5}},
+    "training": {
+        "self_conditioning": {"enabled": True, "probability": 0.5},
+        "optimizer": {"type": "AdamW", "lr": 1e-4, "weight_decay": 1e-4, "betas": [0.9, 0.999], "eps": 1e-8},
+        "lr_scheduler": {"type": "CosineAnnealingLR", "T_max": None, "eta_min": 1e-6},
+        "max_epochs": 500,
+        "gradient_clip_val": 1.0,
+        "ema": {"decay": 0.999, "update_every": 1, "update_start_step": 0, "store_on_cpu": True, "use_buffers": True},
+    },
+    "loss": {
+        "mode": "mse_lp_norm",
+        "lp_norm": {"p": 1.5},
+        "uncertainty_weighting": {"enabled": False, "initial_log_vars": [0.0, 0.0], "learnable": True},
+        "lesion_weighted_image": {"enabled": True, "lesion_weight": 1.0, "background_weight": 1.0},
+        "lesion_weighted_mask": {"enabled": True, "lesion_weight": 1.0, "background_weight": 1.0},
+    },
 }

@@ -8,7 +8,8 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 README = PROJECT / "README.md"
 TABLES = {
-    name: PROJECT / "Testing" / "benchmarks" / "results" / f"{name}.md" for name in ("quality", "walkthrough", "bench")
+    name: PROJECT / "Testing" / "benchmarks" / "results" / f"{name}.md"
+    for name in ("quality", "walkthrough", "bench", "training")
 }
 
 
