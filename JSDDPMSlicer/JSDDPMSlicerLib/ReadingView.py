@@ -93,6 +93,7 @@ class ReadingView(VTKObservationMixin):
         interactor = self.view.interactor()
         self.addObserver(interactor, vtk.vtkCommand.LeftButtonPressEvent, self._onPress)
         self.addObserver(interactor, vtk.vtkCommand.LeftButtonReleaseEvent, self._onRelease)
+        self.addObserver(interactor, vtk.vtkCommand.MouseMoveEvent, self._forgetCursor, priority=-1.0)
         self.addObserver(self.sliceNode, vtk.vtkCommand.ModifiedEvent, self._onView)
         self.addObserver(self.volume.GetDisplayNode(), vtk.vtkCommand.ModifiedEvent, self._onView)
         self.addObserver(self.composite, vtk.vtkCommand.ModifiedEvent, self._onLayers)
@@ -261,6 +262,13 @@ class ReadingView(VTKObservationMixin):
         place = self.overlay.inPatient(x, y)
         if self.inPicture(place):
             self._onClick(place)
+
+    @staticmethod
+    def _forgetCursor(_caller: Any, _event: Any) -> None:
+        """After Slicer has noted where the mouse is: the Data Probe has nothing to tell of."""
+        crosshair = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
+        if crosshair is not None:
+            crosshair.SetCursorPositionInvalid()
 
     def _rendered(self, _caller: Any, _event: Any) -> None:
         self._onRendered()

@@ -146,25 +146,34 @@ def test_each_link_of_the_readme_leads_somewhere() -> None:
 
 @pytest.fixture(scope="module")
 def command_line():
-    """The commands of `jsddpm`, with the options of each."""
+    """The commands of `jsddpm`, those of a group with the group's name, with the options of each."""
     import typer.main
 
     from jsddpm_core.cli import app
 
-    group = typer.main.get_command(app)
-    return {
-        name: {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-        for name, command in group.commands.items()
-    }
+    def options(group, before: str = "") -> dict[str, set[str]]:
+        found = {}
+        for name, command in group.commands.items():
+            if hasattr(command, "commands"):
+                found |= options(command, f"{before}{name} ")
+            else:
+                found[before + name] = {
+                    option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
+                }
+        return found
+
+    return options(typer.main.get_command(app))
 
 
-@pytest.mark.parametrize("document", ["README.md", "Makefile"])
+@pytest.mark.parametrize("document", ["README.md", "Makefile", "docs/making-a-study.md"])
 def test_each_jsddpm_command_that_is_shown_exists_with_its_options(document: str, command_line) -> None:
     text = read(document) if document == "Makefile" else code_of(document)
     text = re.sub(r"\\\n\s*", " ", text).replace("$(JSDDPM)", "jsddpm")
-    shown = re.findall(r"^\s*(?:\.venv/bin/)?jsddpm ([a-z][a-z-]*)(.*)$", text, re.MULTILINE)
+    groups = {command.split()[0] for command in command_line if " " in command}
+    shown = re.findall(r"^\s*(?:\.venv/bin/)?jsddpm ([a-z][a-z-]*)( [a-z]+)?(.*)$", text, re.MULTILINE)
     assert shown
-    for command, rest in shown:
+    for command, second, rest in shown:
+        command = f"{command}{second}" if command in groups else command
         assert command in command_line, f"{document} shows jsddpm {command}"
         options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", rest))
         assert options <= command_line[command] | {"--help"}, f"{document}: jsddpm {command}"
