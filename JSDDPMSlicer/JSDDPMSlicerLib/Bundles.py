@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 
 from .Core import coreFolder, makeImportable, missingLightPackages
 from .Jobs import removePath
-from .Scene import Pathology
+from .Pathology import Pathology
 
 SETTING = "JSDDPMSlicer/ModelsFolder"
 MANIFEST = "bundle.json"

@@ -16,7 +16,7 @@ from slicer.util import VTKObservationMixin
 
 from .Bundles import Model, listModels, titles
 from .Parameters import DDIM, LARGEST_SEED, ONE_SLICE, OWN, PRESETS, RANGE, SLACK_MM, levels, mendNumbers
-from .Scene import Pathology
+from .Pathology import Pathology
 
 DIGITS = 16
 """Of a model's digest, in the scene's parameters."""

@@ -16,7 +16,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from .NiftiFile import isSheared, rewritten
-from .Scene import Result, volumeMatrix
+from .NodeFrames import volumeMatrix
+from .Scene import Result
 from .SyntheticItems import NO_DICOM
 
 NIFTI, NRRD, MRB = ".nii.gz", ".nrrd", ".mrb"

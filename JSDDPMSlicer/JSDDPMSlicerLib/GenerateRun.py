@@ -15,7 +15,9 @@ from slicer.i18n import tr as _
 from . import Estimates, Runs, Views, Words
 from .Geometry import Placement
 from .Jobs import Job, JobState, removePath
-from .Scene import Pathology, Result, importResult, readSample
+from .Pathology import Pathology
+from .SampleFiles import readSample
+from .Scene import Result, importResult
 from .Steps import Steps, StepTimes
 from .Worker import Worker, partialOf
 

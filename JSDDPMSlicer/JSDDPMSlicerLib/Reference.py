@@ -16,7 +16,8 @@ from . import Runs, Views
 from .Core import coreFolder
 from .Geometry import IDENTITY, Placement, gridProblem, parentProblem
 from .Jobs import Job, JobState, removePath
-from .Scene import isSynthetic, localToWorld, volumeMatrix
+from .NodeFrames import localToWorld, volumeMatrix
+from .Scene import isSynthetic
 from .Worker import Worker
 
 REGISTERED = "JSDDPM.registered"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,9 @@ import vtk
 from slicer.i18n import tr as _
 
 from .Geometry import Placement, lesionCentre
+from .NodeFrames import localToWorld, toWorld, volumeMatrix
+from .Pathology import Pathology
+from .SampleFiles import Sample, sampleOf
 
 SYNTHETIC = "JSDDPM.Synthetic"
 """Attribute of every node that a model made."""
@@ -29,75 +31,6 @@ PATIENT = "JSDDPM.patient"
 """Role of the reference from the transform of a result to the patient's volume in whose frame it lies."""
 
 SEGMENT = "lesion"
-CATEGORY = "SCT^49755003^Morphologically Altered Structure"
-UNCODED = "SCT^52988006^Lesion"
-TISSUE = "SCT^85756007^Tissue"
-"""Category and type of what is no lesion: Slicer's own for a segment of which nothing is known."""
-
-
-@dataclass(frozen=True)
-class Pathology:
-    """What is drawn as the lesion: a class of the bundle, as its manifest has it."""
-
-    name: str
-    label: str
-    code: str | None
-    colour: tuple[int, int, int]
-    lesional: bool = True
-
-    @property
-    def segmentName(self) -> str:
-        named = _("{label} (synthetic)") if self.lesional else _("{label} asked (synthetic)")
-        return named.format(label=self.label)
-
-    @property
-    def terminology(self) -> str:
-        """The segment's terminology entry, serialised as Slicer does."""
-        category, kind = (CATEGORY, UNCODED) if self.lesional else (TISSUE, TISSUE)
-        code = re.fullmatch(r"(\w+):(\w+)", self.code or "")
-        if code is not None and self.lesional:
-            kind = f"{code[1]}^{code[2]}^{_plain(self.label)}"
-        return f"Segmentation category and type - 3D Slicer General Anatomy list~{category}~{kind}~^^~~^^~^^"
-
-
-def _plain(label: str) -> str:
-    """A label without the characters that separate the parts of a terminology entry and of a segment's tags."""
-    return " ".join(re.sub(r"[~^|<>]", " ", label).split())
-
-
-@dataclass(frozen=True)
-class Sample:
-    """The files of one sample or volume."""
-
-    image: Path
-    mask: Path
-    sidecarFile: Path
-    sidecar: dict[str, Any]
-
-    @property
-    def delivery(self) -> dict[str, Any]:
-        """The checks of the draw that was kept."""
-        return self.sidecar["attempts"][-1]
-
-
-def readSample(sidecarFile: Path) -> Sample:
-    """The sample that a sidecar describes; the files it names must lie beside it.
-
-    Raises:
-        ValueError: if it names anything else.
-    """
-    return _sample(sidecarFile, json.loads(sidecarFile.read_text(encoding="utf-8")))
-
-
-def _sample(sidecarFile: Path, sidecar: dict[str, Any]) -> Sample:
-    names = {ending: record["name"] for ending, record in sidecar["files"].items()}
-    for name in names.values():
-        if Path(name).name != name:
-            told = _("{sidecar} names the file '{name}', which does not lie beside it")
-            raise ValueError(told.format(sidecar=sidecarFile.name, name=name))
-    image = next(name for ending, name in names.items() if not ending.endswith("mask"))
-    mask = next(name for ending, name in names.items() if ending.endswith("mask"))
-    return Sample(sidecarFile.with_name(image), sidecarFile.with_name(mask), sidecarFile, sidecar)
 
 
 @dataclass(eq=False)
@@ -250,7 +183,7 @@ def _rebuild(volume: Any, folder: str) -> Result | None:
         made = [lesions.GetNthDataNode(number) for number in range(lesions.GetNumberOfDataNodes())]
     for node in made:
         place = Path(folder) / Path(node.GetAttribute(SIDECAR_FILE)).name
-        result.samples.append(_sample(place, json.loads(node.GetAttribute(SIDECAR))))
+        result.samples.append(sampleOf(place, json.loads(node.GetAttribute(SIDECAR))))
     found = [result.transform, volume, result.segmentation, *sequences, result.browser]
     result.nodes = [node for node in found if node is not None]
     hierarchy = subjectHierarchy()
@@ -354,34 +287,6 @@ def lesionCentreInWorld(result: Result) -> np.ndarray | None:
     mask = slicer.util.arrayFromSegmentBinaryLabelmap(result.segmentation, SEGMENT, result.volume)
     centre = None if mask is None else lesionCentre(mask, volumeMatrix(result.volume))
     return None if centre is None else toWorld(centre, result.volume)
-
-
-def volumeMatrix(volume: Any) -> np.ndarray:
-    """IJKToRAS of a volume, 4 x 4, without its parent transforms."""
-    matrix = vtk.vtkMatrix4x4()
-    volume.GetIJKToRASMatrix(matrix)
-    return slicer.util.arrayFromVTKMatrix(matrix)
-
-
-def localToWorld(node: Any) -> np.ndarray | None:
-    """A node's parent transforms as one matrix, 4 x 4; None where they are not linear."""
-    parent = node.GetParentTransformNode()
-    if parent is None:
-        return np.eye(4)
-    if not parent.IsTransformToWorldLinear():
-        return None
-    matrix = vtk.vtkMatrix4x4()
-    parent.GetMatrixTransformToWorld(matrix)
-    return slicer.util.arrayFromVTKMatrix(matrix)
-
-
-def toWorld(point: np.ndarray, node: Any) -> np.ndarray:
-    """A point in a node's coordinates, in the world's."""
-    matrix = localToWorld(node)
-    if matrix is None:
-        told = _("{name} lies under a transform that is not linear: take it out of that transform first.")
-        raise ValueError(told.format(name=node.GetName()))
-    return (matrix @ np.append(point, 1.0))[:3]
 
 
 def isSynthetic(node: Any) -> bool:

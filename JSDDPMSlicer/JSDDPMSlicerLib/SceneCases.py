@@ -13,7 +13,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from .Geometry import gridProblem
-from .Scene import isSynthetic, localToWorld, subjectHierarchy, volumeMatrix
+from .NodeFrames import localToWorld, volumeMatrix
+from .Scene import isSynthetic, subjectHierarchy
 
 DATASET = "scene"
 """Name of the folder that the files lie in, and so of the data set that they make up."""

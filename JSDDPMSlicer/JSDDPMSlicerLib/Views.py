@@ -11,7 +11,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from .Geometry import Placement, parentProblem
-from .Scene import Result, isSynthetic, lesionCentreInWorld, localToWorld, toWorld, volumeMatrix
+from .NodeFrames import localToWorld, toWorld, volumeMatrix
+from .Scene import Result, isSynthetic, lesionCentreInWorld
 
 RED, YELLOW = "Red", "Yellow"
 LAYERS = ("Background", "Foreground", "Label")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from slicer.i18n import tr as _
 
-from .Scene import Result, Sample
+from .SampleFiles import Sample
+from .Scene import Result
 
 
 def resultName(label: str, sidecar: dict, count: int) -> str:

@@ -16,7 +16,9 @@ import slicer
 from DICOMLib import DICOMPlugin
 from fixtures import until
 from JSDDPMSlicerLib.Geometry import Placement
-from JSDDPMSlicerLib.Scene import Pathology, Result, Sample, importResult, subjectHierarchy
+from JSDDPMSlicerLib.Pathology import Pathology
+from JSDDPMSlicerLib.SampleFiles import Sample
+from JSDDPMSlicerLib.Scene import Result, importResult, subjectHierarchy
 from JSDDPMSlicerLib.SyntheticItems import NO_DICOM
 from slicerhost import application
 from slicerhost.dicom import ExportDialog

@@ -16,7 +16,7 @@ import vtk
 from fixtures import until
 from JSDDPMSlicerLib import Views
 from JSDDPMSlicerLib.Export import save
-from JSDDPMSlicerLib.Scene import volumeMatrix
+from JSDDPMSlicerLib.NodeFrames import volumeMatrix
 
 from jsddpm_core.cli import run as jsddpm
 

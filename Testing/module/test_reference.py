@@ -12,7 +12,7 @@ from fixtures import until
 from generation_fixtures import small_config
 from JSDDPMSlicerLib import Reference, Views
 from JSDDPMSlicerLib.Core import coreFolder
-from JSDDPMSlicerLib.Scene import localToWorld, volumeMatrix
+from JSDDPMSlicerLib.NodeFrames import localToWorld, volumeMatrix
 from test_generate import PATIENCE, run, synthetic_nodes
 
 from jsddpm_core.data.volumes import read_volume

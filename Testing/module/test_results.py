@@ -16,7 +16,9 @@ import slicer
 from fixtures import until
 from JSDDPMSlicerLib import GenerateRun
 from JSDDPMSlicerLib.Export import save, withEnding
-from JSDDPMSlicerLib.Scene import Pathology, findResults, localToWorld, volumeMatrix
+from JSDDPMSlicerLib.NodeFrames import localToWorld, volumeMatrix
+from JSDDPMSlicerLib.Pathology import Pathology
+from JSDDPMSlicerLib.Scene import findResults
 from test_generate import PATIENCE, files, mask_of, run, synthetic_nodes
 from test_reference import noise_volume, oblique, turned, with_placement
 
