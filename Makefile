@@ -15,12 +15,13 @@ MODEL ?= Resources/Models/demo
 DATA ?= ../shared/data
 CACHE ?= cache/demo
 
-.PHONY: help setup demo test faults gaps lint gui screenshots bench quality walkthrough features template
+.PHONY: help setup demo test faults gaps lint gui screenshots bench quality walkthrough features template \
+	study-demonstration study-leaks study-coverage
 
 help:
 	@echo "make demo      synthetic FLAIR slices with lesion masks, in demo-output/"
 	@echo "make test      the tests"
-	@echo "make faults    the worker killed 56 times, evenly over a run"
+	@echo "make faults    training, worker and reading killed 186 times, evenly over what they do"
 	@echo "make gaps      how long the window is held during a run, and by what"
 	@echo "make lint      style and formatting"
 	@echo "make gui       the module on a screen, in a stand-in for Slicer"
@@ -29,6 +30,9 @@ help:
 	@echo "make features  the small encoder that the quality table's KID is measured with"
 	@echo "make screenshots  the README's pictures of the panels, with images that the demo model makes"
 	@echo "make bench     speed and memory, of drawing and of training: README's speed tables"
+	@echo "make study-demonstration  a reading study from end to end: the report in docs/"
+	@echo "make study-leaks  what else than the pictures tells the arms of a study apart"
+	@echo "make study-coverage  how often the intervals of a study hold the truth"
 	@echo "make template  the average FLAIR that native scans are aligned to"
 
 setup: $(READY)
@@ -77,6 +81,16 @@ gui: $(READY)
 screenshots: $(READY)
 	@$(RUN) $(SYSTEM_LIBRARIES) --required
 	$(RUN) Testing/host/screenshots.py
+
+study-demonstration: $(READY)
+	@$(RUN) $(SYSTEM_LIBRARIES) --required
+	$(RUN) Testing/host/study_demonstration.py
+
+study-leaks: $(READY)
+	$(RUN) Testing/benchmarks/study_leaks.py --data $(DATA)
+
+study-coverage: $(READY)
+	$(RUN) Testing/benchmarks/study_coverage.py
 
 lint: $(READY)
 	$(RUN) -m ruff check .

@@ -1,6 +1,6 @@
 """How often the intervals of a reading study's analysis hold the truth, by simulated readers.
 
-    python Testing/benchmarks/study_coverage.py [--studies 1000] [--out FILE]
+    make study-coverage, or study_coverage.py [--studies 1000] [--out FILE]
 
 Three questions: does one reader's d' and rating-scale area lie in its 95 % interval as often as that says (1,000
 studies a condition; for d' all outcomes besides, by enumeration); does the mean area of several readers; and how often

@@ -1,6 +1,6 @@
 """How well anything but the pictures tells the arms of a study apart, on real scans and slices of the demo model.
 
-    python Testing/benchmarks/study_leaks.py --data ../shared/data [--count 200] [--steps 8] [--samples build/study]
+    make study-leaks, or study_leaks.py --data ../shared/data [--count 200] [--steps 8] [--samples build/study]
 
 A study of `count` cases an arm is made by the code that makes any study; people of all splits are drawn, for what is
 measured is the writer and not the model. The classifier of `reading_study.leaks` then tells arms, as the study is and

@@ -38,6 +38,12 @@ FINE_TUNING_PICTURES = (
 )  # fmt: skip
 """Drawn where real cases are at hand, of a run of minutes."""
 
+STUDY_PICTURES = (
+    "study-design", "study-read", "study-instructions", "study-case", "study-lesion", "study-feedback", "study-break",
+    "study-analysis",
+)  # fmt: skip
+"""The same, of a small study with two readers."""
+
 VOLATILE = {
     "estimateLabel", "statusLabel", "progressBar", "resultLabel", "packagesTable", "gpuLabel", "memoryLabel",
     "interpreterLabel", "workerLabel",
@@ -276,12 +282,15 @@ def take_study(photographer: Photographer, module: Any, cases: Path, folder: Pat
     ui.readSection.collapsed = True
     ui.studyTitleEdit.text = "Real or synthetic infarcts"
     ui.taskCombo.setCurrentIndex(3)
-    ui.realFolderEdit.currentPath = str(cases)
+    scans = folder / "infarcts"  # a name that is the same everywhere
+    scans.symlink_to(cases.resolve())
+    ui.realFolderEdit.currentPath = str(scans)
     for row in range(ui.pathologyList.count):
         item = ui.pathologyList.item(row)
-        item.setCheckState(qt.Qt.Checked if item.data(qt.Qt.UserRole) == "infarct" else qt.Qt.Unchecked)
+        wanted = item.data(qt.Qt.UserRole) in ("none", "infarct")
+        item.setCheckState(qt.Qt.Checked if wanted else qt.Qt.Unchecked)
     ui.lesionsCombo.setCurrentIndex(ui.lesionsCombo.findData("infarct"))
-    ui.realSpin.value = ui.syntheticSpin.value = 4
+    ui.realSpin.value = ui.syntheticSpin.value = 6
     ui.trainingSpin.value, ui.repeatsSpin.value, ui.slotsSpin.value, ui.breakSpin.value = 2, 1, 2, 4
     ui.limitSpin.value = 600
     ui.studyParentEdit.currentPath = str(folder)
@@ -362,7 +371,7 @@ def main(arguments: list[str]) -> int:
                 print(f"{options.cases} is not there: the Fine-tune panel is not drawn")
         if options.only in (None, "study"):
             if options.infarcts.is_dir():
-                with tempfile.TemporaryDirectory() as folder:
+                with tempfile.TemporaryDirectory(prefix="clinic-") as folder:
                     take_study(photographer, module, options.infarcts, Path(folder))
             else:
                 print(f"{options.infarcts} is not there: the Reading study panel is not drawn")

@@ -16,7 +16,7 @@ import pytest
 import qt
 import slicer
 from PIL import Image
-from screenshots import FINE_TUNING_PICTURES, PROJECT, Photographer, Picture, studio, take
+from screenshots import FINE_TUNING_PICTURES, PROJECT, STUDY_PICTURES, Photographer, Picture, studio, take
 
 BLOCK = 8
 """Pixels of a side: small enough for a word, large enough for another edge of a letter."""
@@ -94,7 +94,7 @@ def covered(rectangles: Any, shape: tuple[int, int]) -> np.ndarray:
 
 def test_the_panels_look_as_the_readme_shows_them(pictures: dict[str, tuple[Picture, np.ndarray]]) -> None:
     files = {path.stem for path in (PROJECT / "Resources" / "Screenshots").glob("*.png")}
-    assert {*pictures, *FINE_TUNING_PICTURES} == files
+    assert {*pictures, *FINE_TUNING_PICTURES, *STUDY_PICTURES} == files
     found = [text for picture, now in pictures.values() for text in differences(picture, now, stored(picture.name))]
     assert not found, f"{found}: look at the panels, and run make screenshots if they are as they should be"
 
