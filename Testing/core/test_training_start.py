@@ -39,14 +39,18 @@ def test_a_network_starts_as_the_bundles(bundle: Bundle) -> None:
     assert all(torch.equal(value, expected[name]) for name, value in network.state_dict().items())
 
 
-def test_pathologies_are_matched_by_name_and_a_new_one_starts_as_unknown(bundle: Bundle) -> None:
+def test_pathologies_are_matched_by_name_and_a_new_one_starts_apart_from_all(bundle: Bundle) -> None:
     fcd = Pathology(name="fcd", label="Focal cortical dysplasia")
     none, infarct, ms = a_small_config().pathologies
     config = a_small_config().model_copy(update={"pathologies": (ms, fcd, none, infarct)})
     network = build_network(config)
+    fresh = network.state_dict()[PATHOLOGIES].clone()
     load_start(network, config, bundle)
     theirs = load_denoiser_network(bundle).state_dict()[PATHOLOGIES]
-    assert torch.equal(network.state_dict()[PATHOLOGIES], theirs[[2, 3, 0, 1, 3]])
+    rows = network.state_dict()[PATHOLOGIES]
+    assert torch.equal(rows[[0, 2, 3, 4]], theirs[[2, 0, 1, 3]])
+    assert torch.equal(rows[1], fresh[1])
+    assert torch.cdist(rows[1:2], theirs).min() > 0.5 * theirs.norm(dim=1).mean(), "told apart from the first step on"
 
 
 @pytest.mark.parametrize(

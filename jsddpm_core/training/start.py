@@ -37,7 +37,8 @@ def check_fits(config: Config, bundle: Bundle) -> None:
 def load_start(network: nn.Module, config: Config, bundle: Bundle) -> None:
     """Gives a network the weights of a bundle.
 
-    Pathologies are matched by name; a new one begins as the unknown one, which every image was also shown as.
+    Pathologies are matched by name. A new one keeps the random row that the network was built with: beginning as the
+    unknown one, it would stay it for thousands of steps, for a row moves by no more than the learning rate in a step.
 
     Args:
         network: as `config` describes it; changed in place.
@@ -50,10 +51,11 @@ def load_start(network: nn.Module, config: Config, bundle: Bundle) -> None:
     check_fits(config, bundle)
     weights = dict(load_denoiser_network(bundle).state_dict())
     rows = [pathology.name for pathology in bundle.manifest.pathologies]
-    unknown = len(rows)
-    sources = [rows.index(name) if name in rows else unknown for name in (item.name for item in config.pathologies)]
-    weights[PATHOLOGIES] = weights[PATHOLOGIES][[*sources, unknown]]
-    network.load_state_dict(weights)
+    embedding = network.state_dict()[PATHOLOGIES].clone()
+    for row, name in enumerate([*(item.name for item in config.pathologies), None]):
+        if name is None or name in rows:
+            embedding[row] = weights[PATHOLOGIES][len(rows) if name is None else rows.index(name)]
+    network.load_state_dict({**weights, PATHOLOGIES: embedding})
 
 
 def _shape_of(config: Config) -> dict[str, object]:
