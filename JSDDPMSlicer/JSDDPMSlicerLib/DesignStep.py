@@ -38,6 +38,7 @@ class DesignStep:
         self._notes: list[str] = []
         self._scratch: Path | None = None
         self._models: list[Any] = []
+        self._lesional: dict[str, bool] = {}
         self._filling = False
         self.form = StudyForm(ui, self.refresh)
         self.command = StudyCommand(self._onProgress, self._notes.append, self._onEnded)
@@ -75,10 +76,9 @@ class DesignStep:
         """Those of the chosen model, or of all models, ticked where they were."""
         ui, chosen = self.ui, self.ui.sourceCombo.currentData
         ticked = set(self.form.pathologies())
-        known: dict[str, str] = {}
-        for model in self._models:
-            if chosen in (None, str(model.folder)):
-                known.update({each.name: each.label for each in model.pathologies()})
+        offered = [model for model in self._models if chosen in (None, str(model.folder))]
+        known = {each.name: each.label for model in offered for each in model.pathologies()}
+        self._lesional = {each.name: each.lesional for model in offered for each in model.pathologies()}
         ui.pathologyList.blockSignals(True)
         ui.pathologyList.clear()
         for name, label in known.items():
@@ -121,10 +121,10 @@ class DesignStep:
             return _("Tick at least one pathology.")
         makeImportable()
         from jsddpm_core.errors import StudyError
-        from jsddpm_core.reading_study.design import parse_design
+        from jsddpm_core.reading_study.design import check_lesions, parse_design
 
         try:
-            parse_design(self.form.request())
+            check_lesions(parse_design(self.form.request()), self._lesional)
         except StudyError as error:
             return str(error)
         if len(ui.passphraseEdit.text) < SHORTEST:

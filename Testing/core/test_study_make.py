@@ -254,6 +254,13 @@ def test_too_few_results_are_told_with_their_numbers(sources: Sources, tmp_path:
         )
 
 
+def test_a_question_for_lesions_needs_cases_without(sources: Sources, tmp_path: Path) -> None:
+    design = design_of(*sources, 4, items=[{"kind": "lesion"}], pathologies=["infarct"])
+    with pytest.raises(StudyError, match="all cases of 'infarct' show one: add lesion-free cases"):
+        make_study(design, tmp_path / "study", passphrase=PASSPHRASE)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_people_of_another_split_are_not_shown(sources: Sources, tmp_path: Path) -> None:
     write_real_cache(tmp_path / "cache", 8, split="train")
     with pytest.raises(StudyError, match="no real slice of test shows none or infarct"):

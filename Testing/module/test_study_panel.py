@@ -110,6 +110,10 @@ def test_the_panel_says_why_no_study_can_be_made(panel: Any, tmp_path: Path) -> 
         (lambda: setattr(ui.trainingSpin, "value", 3), lambda: setattr(ui.trainingSpin, "value", 4),
          "half of the training cases are real"),
         (lambda: tick(panel), lambda: tick(panel, "ms"), "Tick at least one pathology."),
+        (lambda: (ui.taskCombo.setCurrentIndex(2), tick(panel, "infarct", "ms")), lambda: tick(panel, "none", "ms"),
+         "all cases of 'infarct', 'ms' show one: add lesion-free cases"),
+        (lambda: tick(panel, "none"), lambda: ui.taskCombo.setCurrentIndex(0),
+         "no cases of 'none' show one: add a pathology with lesions"),
         (lambda: (tmp_path / "infarcts-real-or-not").mkdir(), lambda: (tmp_path / "infarcts-real-or-not").rmdir(),
          "is there already"),
     ):  # fmt: skip

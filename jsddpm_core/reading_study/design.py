@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -194,6 +195,29 @@ def parse_design(tree: dict[str, Any] | str | bytes) -> StudyDesign:
         if not isinstance(error, ValidationError):
             raise StudyError(f"the study's request cannot be used ({error})", "write plain keys and values") from None
         raise explain_design(error) from None
+
+
+def check_lesions(design: StudyDesign, lesional: Mapping[str, bool]) -> None:
+    """Holds the question for lesions against what is going to be shown: it needs cases with and without.
+
+    Args:
+        design: the study.
+        lesional: whether a pathology shows lesions, by its name; where one is not in there, nothing is said.
+
+    Raises:
+        StudyError: if every case that counts shows a lesion, or none does.
+    """
+    if not any(item.kind == "lesion" for item in design.items):
+        return
+    shown = design.pathologies[: max(design.real.count, design.synthetic.count)]
+    found = {lesional.get(name) for name in shown}
+    if found in ({True}, {False}):
+        named = ", ".join(f"'{name}'" for name in shown)
+        how_many, more = ("all", "lesion-free cases") if True in found else ("no", "a pathology with lesions")
+        raise StudyError(
+            f"the study asks whether there is a lesion, and {how_many} cases of {named} show one",
+            f"add {more} or leave the question out",
+        )
 
 
 def explain_design(error: ValidationError) -> StudyError:

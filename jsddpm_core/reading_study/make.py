@@ -15,7 +15,7 @@ from jsddpm_core.errors import StudyError
 from jsddpm_core.files import whole_folder, write_file
 from jsddpm_core.progress import OnProgress, Progress
 from jsddpm_core.reading_study import stimuli
-from jsddpm_core.reading_study.design import StudyDesign
+from jsddpm_core.reading_study.design import StudyDesign, check_lesions
 from jsddpm_core.reading_study.freeze import ARMS, Shown, frozen
 from jsddpm_core.reading_study.key import ENCRYPTED_KEY, check_passphrase, plain_bytes, write_key
 from jsddpm_core.reading_study.manifest import (
@@ -201,6 +201,7 @@ def _choose(
     chosen = [there[index] for index in choose_real(of_arm["real"], there, numbers)]
     filled = [(place, one.position_mm) for place, one in zip(of_arm["real"], chosen, strict=True)]
     wanted = positions_for(of_arm["synthetic"], filled, numbers)
+    check_lesions(design, {one.pathology: one.lesional for one in chosen})
     if design.synthetic.results:
         made, more = result_candidates(results, design, shape, spacing)
         notes += more
