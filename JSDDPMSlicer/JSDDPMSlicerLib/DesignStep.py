@@ -18,6 +18,7 @@ from .Jobs import removePath
 from .Runs import newScratchFolder, resultsFolder
 from .StudyCommand import StudyCommand
 from .StudyForm import StudyForm
+from .StudySize import StudySize
 from .Tables import chosenFile
 
 SHORTEST = 12
@@ -41,6 +42,7 @@ class DesignStep:
         self._lesional: dict[str, bool] = {}
         self._filling = False
         self.form = StudyForm(ui, self.refresh)
+        self.size = StudySize(ui, self.form)
         self.command = StudyCommand(self._onProgress, self._notes.append, self._onEnded)
         for edit in (ui.passphraseEdit, ui.passphraseAgainEdit):
             edit.setEchoMode(qt.QLineEdit.Password)
@@ -214,6 +216,7 @@ class DesignStep:
         ui.lowSpin.enabled = ui.highSpin.enabled = ui.positionCheck.checked
         ui.removeQuestionButton.enabled = ui.likertTable.rowCount > 0
         show(ui.likertTable, ui.likertTable.rowCount > 0)
+        self.size.refresh()
         ui.designButton.text = _("Cancel") if busy else _("Make the study")
         explain(
             ui.designButton, why, _("Nothing is kept.") if busy else _("Writes {folder}.").format(folder=self.target)
@@ -233,4 +236,5 @@ class DesignStep:
     def close(self) -> None:
         """Before the panel goes."""
         self.command.close()
+        self.size.close()
         self._removeScratch()

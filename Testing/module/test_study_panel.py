@@ -126,6 +126,44 @@ def test_the_panel_says_why_no_study_can_be_made(panel: Any, tmp_path: Path) -> 
         assert button.enabled
 
 
+def test_the_form_says_what_its_numbers_can_show(panel: Any) -> None:
+    """With the command itself."""
+    ui = panel.ui
+    ui.designSection.collapsed = False
+    ui.realSpin.value, ui.syntheticSpin.value, ui.slotsSpin.value = 80, 90, 8
+    ui.sizeButton.click()
+    assert not ui.sizeButton.enabled
+    assert until(lambda: ui.sizeLabel.text, 60)
+    assert ui.sizeLabel.text == (
+        "80 cases an arm, readers: 8. Where they guess, the 95 % interval of the AUC is about 0.5 ± 0.07, and "
+        "equivalence within ± 0.1 is shown with a chance of 84 %."
+    )
+    ui.marginSpin.value = 0
+    assert ui.sizeLabel.text == "", "it was about other numbers"
+    ui.sizeButton.click()
+    assert until(lambda: ui.sizeLabel.text, 60)
+    assert ui.sizeLabel.text.endswith("the AUC is about 0.5 ± 0.07.")
+    ui.taskCombo.setCurrentIndex(1)
+    ui.sizeButton.click()
+    assert until(lambda: ui.sizeLabel.text, 60)
+    assert ui.sizeLabel.text == (
+        "80 pairs. Where a reader guesses, the 95 % interval of the proportion correct is about 0.5 ± 0.11."
+    )
+    ui.taskCombo.setCurrentIndex(2)
+    assert (ui.sizeButton.enabled, ui.sizeLabel.text) == (False, "")
+    assert ui.sizeButton.toolTip == "Readers are not asked which images are real."
+
+
+def test_a_failure_of_the_size_is_said(panel: Any, tmp_path: Path) -> None:
+    stand_in(tmp_path, "say(event='error', kind='PackageError', message='scipy is missing', remedy='install it')\n")
+    panel.ui.sizeButton.click()
+    assert until(lambda: panel.ui.sizeLabel.text, 30)
+    assert panel.ui.sizeLabel.text == "scipy is missing: install it."
+    assert asked(tmp_path)[0][2:] == [
+        "study", "size", "--endpoint", "auc", "--cases", "20", "--readers", "4", "--margin", "0.1", "--json",
+    ]  # fmt: skip
+
+
 def test_a_study_is_made_by_the_command_and_chosen_to_be_read(panel: Any, tmp_path: Path) -> None:
     folder = tmp_path / "made"
     write_study(folder)
