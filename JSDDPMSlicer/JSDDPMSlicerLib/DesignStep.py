@@ -115,8 +115,8 @@ class DesignStep:
         ui = self.ui
         if not ui.studyTitleEdit.text.strip():
             return _("Give the study a title.")
-        if not ui.realFolderEdit.currentPath:
-            return _("Choose the folder of real cases.")
+        if self.form.real.whyNot():
+            return self.form.real.whyNot()
         if not ui.sourceCombo.currentData and not ui.resultsEdit.currentPath:
             return _("Choose the folder of synthetic results.")
         if not self.form.pathologies():
@@ -211,6 +211,11 @@ class DesignStep:
             show(control, task in (2, 3))
         for control in (ui.resultsLabel, ui.resultsEdit):
             show(control, not ui.sourceCombo.currentData)
+        show(ui.drawingBox, bool(ui.sourceCombo.currentData))
+        self.form.real.refresh()
+        explain(
+            ui.saveDesignButton, self.form.real.whyNotKept(), _("For jsddpm study new, on this machine or another.")
+        )
         ui.syntheticSpin.enabled = not self.form.pairs
         ui.toleranceSpin.enabled = ui.matchedCheck.checked
         ui.lowSpin.enabled = ui.highSpin.enabled = ui.positionCheck.checked
@@ -233,8 +238,13 @@ class DesignStep:
     def _onAny(self, _value: Any) -> None:
         self.refresh()
 
+    def sceneClosed(self) -> None:
+        """The scene's nodes are gone; copies that were made of them stay."""
+        self.form.real.sceneClosed()
+
     def close(self) -> None:
         """Before the panel goes."""
         self.command.close()
+        self.form.real.close()
         self.size.close()
         self._removeScratch()

@@ -279,7 +279,8 @@ def take_study(photographer: Photographer, module: Any, cases: Path, folder: Pat
     ui.realFolderEdit.currentPath = str(cases)
     for row in range(ui.pathologyList.count):
         item = ui.pathologyList.item(row)
-        item.setCheckState(qt.Qt.Checked if item.data(qt.Qt.UserRole) == "infarct" else qt.Qt.Unchecked)
+        shown = item.data(qt.Qt.UserRole) in ("infarct", "none")
+        item.setCheckState(qt.Qt.Checked if shown else qt.Qt.Unchecked)
     ui.lesionsCombo.setCurrentIndex(ui.lesionsCombo.findData("infarct"))
     ui.realSpin.value = ui.syntheticSpin.value = 4
     ui.trainingSpin.value, ui.repeatsSpin.value, ui.slotsSpin.value, ui.breakSpin.value = 2, 1, 2, 4

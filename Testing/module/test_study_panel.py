@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import qt
 import slicer
 from fixtures import until
+from JSDDPMSlicerLib.RealSource import CACHE, SCENE
 from reading_fixtures import answers_to, write_study
 from study_reader import open_panel, settle
 
@@ -94,6 +96,72 @@ def test_the_form_says_what_a_design_takes(panel: Any, tmp_path: Path) -> None:
     ui.sourceCombo.setCurrentIndex(ui.sourceCombo.count - 1)
     ui.resultsEdit.currentPath = str(tmp_path)
     assert [str(path) for path in parse_design(form.request()).synthetic.results] == [str(tmp_path)]
+
+
+def test_the_real_arm_is_a_folder_a_cache_or_volumes_of_the_scene(panel: Any, tmp_path: Path) -> None:
+    ui, form, button = panel.ui, panel.design.form, panel.ui.designButton
+    ui.designSection.collapsed = False
+    ui.trainCheck.checked, ui.lesionsCombo.currentIndex = True, ui.lesionsCombo.findData("ms")
+    real = parse_design(form.request()).real
+    assert (real.folder, real.lesions, real.splits) == (tmp_path, "ms", ("test", "train"))
+    ui.trainCheck.checked = ui.testCheck.checked = False
+    assert button.toolTip == "Tick at least one split whose people may be shown."
+    ui.testCheck.checked = True
+    ui.realSourceCombo.setCurrentIndex(CACHE)
+    assert button.toolTip == "Choose the folder of the prepared cache."
+    assert (ui.realCacheEdit.visible, ui.realFolderEdit.visible, ui.lesionsCombo.visible) == (True, False, False)
+    ui.realCacheEdit.currentPath = str(tmp_path)
+    real = parse_design(form.request()).real
+    assert (real.folder, real.cache, real.lesions, real.splits) == (None, tmp_path, None, ("test",))
+    assert button.enabled and ui.saveDesignButton.enabled
+
+
+def test_volumes_of_the_scene_are_copied_and_the_copies_go_with_the_panel(panel: Any) -> None:
+    ui, form, button = panel.ui, panel.design.form, panel.ui.designButton
+    ui.designSection.collapsed = False
+    for name in ("Ill", "Sound"):
+        volume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+        slicer.util.updateVolumeFromArray(volume, np.ones((4, 5, 6), np.float32))
+        volume.CreateDefaultDisplayNodes()
+    ill = slicer.util.getNode("Ill")
+    drawn = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "drawn")
+    drawn.CreateDefaultDisplayNodes()
+    drawn.SetReferenceImageGeometryParameterFromVolumeNode(ill)
+    drawn.GetSegmentation().AddEmptySegment("lesion", "lesion")
+    slicer.util.updateSegmentBinaryLabelmapFromArray(np.ones((4, 5, 6), np.uint8), drawn, "lesion", ill)
+    ui.realSourceCombo.setCurrentIndex(SCENE)
+    assert button.toolTip == "Take volumes of the scene for the real images."
+    assert not ui.saveDesignButton.enabled and "choose a folder" in ui.saveDesignButton.toolTip
+    ui.sceneButton.click()
+    table = ui.sceneTable
+    for row, label in enumerate(("drawn: lesion", "No lesion")):
+        table.item(row, 0).setCheckState(qt.Qt.Checked)
+        combo = table.cellWidget(row, 1)
+        combo.setCurrentIndex(combo.findText(label))
+    ui.addSceneButton.click()
+    assert until(lambda: ui.sceneButton.text == "2 taken; choose anew...", 30), ui.sceneStatus.text
+    assert button.toolTip == "Choose what the lesions of the volumes are."
+    ui.lesionsCombo.setCurrentIndex(ui.lesionsCombo.findData("infarct"))
+    assert button.enabled, button.toolTip
+    cases = parse_design(form.request()).real.cases
+    assert [(case.name, case.pathology, case.lesion_free) for case in cases] == [
+        ("scene/Ill", "infarct", False), ("scene/Sound", "infarct", True),
+    ]  # fmt: skip
+    assert cases[0].mask.is_file() and cases[1].mask is None
+    slicer.mrmlScene.Clear(False)
+    panel.sceneClosed()
+    assert button.enabled, "the copies stay"
+    panel.close()
+    assert not cases[0].image.exists()
+
+
+def test_how_synthetic_images_are_made_can_be_said(panel: Any) -> None:
+    ui, form = panel.ui, panel.design.form
+    made = parse_design(form.request()).synthetic
+    assert (made.attempts, made.seed, made.steps) == (10, 0, None)
+    ui.studyAttemptsSpin.value, ui.studySeedSpin.value, ui.studyStepsSpin.value = 30, 7, 20
+    made = parse_design(form.request()).synthetic
+    assert (made.attempts, made.seed, made.steps) == (30, 7, 20)
 
 
 def test_the_panel_says_why_no_study_can_be_made(panel: Any, tmp_path: Path) -> None:
