@@ -121,6 +121,8 @@ class DesignStep:
             return _("Choose the folder of synthetic results.")
         if not self.form.pathologies():
             return _("Tick at least one pathology.")
+        if self.form.whyNotAsked():
+            return self.form.whyNotAsked()
         makeImportable()
         from jsddpm_core.errors import StudyError
         from jsddpm_core.reading_study.design import check_lesions, parse_design

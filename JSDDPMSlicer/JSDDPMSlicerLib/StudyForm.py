@@ -15,6 +15,9 @@ TASKS = ("real", "pair", "lesion", "both")
 QUESTION, LOW, HIGH, POINTS = range(4)
 """Columns of the table of own questions."""
 
+FEWEST_POINTS, MOST_POINTS = 2, 9
+"""Of a scale: digits answer."""
+
 ROW_HEIGHT = 24
 
 
@@ -97,6 +100,17 @@ class StudyForm:
             asked = {"kind": "likert", "name": f"question-{row + 1}", "text": text, "low": low, "high": high}
             found.append({**asked, "points": int(points) if points.isdecimal() else points})
         return found
+
+    def whyNotAsked(self) -> str:
+        """What a question of one's own lacks; empty where nothing does."""
+        for number, asked in enumerate(self._questions(), start=1):
+            if not (asked["text"] and asked["low"] and asked["high"]):
+                return _("Say in question {n} what is asked, and what both ends of its scale mean.").format(n=number)
+            if asked["points"] not in range(FEWEST_POINTS, MOST_POINTS + 1):
+                return _("Give question {n} between {fewest} and {most} points.").format(
+                    n=number, fewest=FEWEST_POINTS, most=MOST_POINTS
+                )
+        return ""
 
     # ------------------------------------------------------------ the request
 

@@ -176,7 +176,13 @@ def test_the_panel_says_why_no_study_can_be_made(panel: Any, tmp_path: Path) -> 
         (lambda: setattr(ui.passphraseAgainEdit, "text", "b" * 20),
          lambda: setattr(ui.passphraseAgainEdit, "text", PASSPHRASE), "The two passphrases differ."),
         (lambda: setattr(ui.trainingSpin, "value", 3), lambda: setattr(ui.trainingSpin, "value", 4),
-         "half of the training cases are real"),
+         "half of the training cases are real: give an even number."),
+        (lambda: (setattr(ui.matchedCheck, "checked", True), setattr(ui.syntheticSpin, "value", 19)),
+         lambda: setattr(ui.syntheticSpin, "value", 20), "matched pairs need as many real as synthetic cases"),
+        (lambda: (panel.design.form.addQuestion(), ui.likertTable.item(0, 3).setText("ten")),
+         lambda: ui.likertTable.item(0, 3).setText("7"), "Give question 1 between 2 and 9 points."),
+        (lambda: ui.likertTable.item(0, 0).setText(" "), panel.design.form.removeQuestion,
+         "Say in question 1 what is asked"),
         (lambda: tick(panel), lambda: tick(panel, "ms"), "Tick at least one pathology."),
         (lambda: (ui.taskCombo.setCurrentIndex(2), tick(panel, "infarct", "ms")), lambda: tick(panel, "none", "ms"),
          "all cases of 'infarct', 'ms' show one: add lesion-free cases"),
@@ -304,3 +310,47 @@ def test_what_was_read_is_analysed_and_shown(panel: Any, tmp_path: Path) -> None
     assert ui.openReportButton.visible
     panel.read.choose(None)
     assert not ui.openReportButton.visible, "what is shown belongs to the former study"
+
+
+def test_roc_curves_are_plots_that_come_and_go(panel: Any, tmp_path: Path) -> None:
+    folder, ui, roc = tmp_path / "study", panel.ui, panel.analyse.roc
+    write_study(folder, training=0)
+    ui.studyFolderEdit.currentPath, ui.analyseSection.collapsed = str(folder), False
+    session = Session.open(folder, 1, "A. Reader")
+    session.record(answers_to(session.manifest), 1.0, VIEW)
+    session.close()
+    points = [(0, 0), (0.25, 0.5), (1, 1)]
+    lines = ["reader\titem\tthreshold\tfalse_positive_rate\ttrue_positive_rate"]
+    lines += [f"reader-{n}\t{item}\tinf\t{x}\t{y}" for item in ("real", "lesion") for n in (1, 2) for x, y in points]
+    (tmp_path / "roc_points.tsv").write_text("\n".join(lines) + "\n")
+    done = {"event": "done", "report": str(tmp_path / "report.html"), "verdict": "Undecided.",
+            "tables": [str(tmp_path / "roc_points.tsv")], "figures": []}  # fmt: skip
+    stand_in(tmp_path, f"print(json.dumps({done!r}))\n")
+    panel.refresh()
+    assert not ui.rocButton.visible and ui.analyseButton.toolTip == "Type the passphrase of the answer key."
+    ui.keyPassphraseEdit.text = PASSPHRASE
+    ui.analyseButton.click()
+    assert until(lambda: not panel.analyse.command.busy, 30)
+    manager = slicer.app.layoutManager()
+    before, nodes = manager.layout, slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLPlotSeriesNode")
+    for _ in range(2):
+        ui.rocButton.click()
+        assert (ui.rocButton.text, manager.plotViewCount) == ("Hide ROC curves", 2)
+        assert [chart.GetTitle() for chart in roc.charts] == ["ROC curves: real", "ROC curves: lesion"]
+        view = slicer.mrmlScene.GetSingletonNode("ReadingStudyRoc2", "vtkMRMLPlotViewNode")
+        assert view.GetPlotChartNode() is roc.charts[1]
+        series = [roc.charts[0].GetNthPlotSeriesNode(n) for n in range(3)]
+        assert [one.GetName() for one in series] == ["guessing", "reader-1", "reader-2"]
+        drawn = slicer.util.arrayFromTableColumn(series[1].GetTableNode(), "true_positive_rate")
+        assert drawn.tolist() == [0, 0.5, 1]
+        ui.rocButton.click()
+        assert manager.layout == before and not roc.charts
+        assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLPlotSeriesNode") == nodes
+    ui.rocButton.click()
+    slicer.mrmlScene.Clear(False)
+    panel.sceneClosed()
+    assert not ui.rocButton.checked and ui.rocButton.text == "Show ROC curves"
+    ui.rocButton.click()
+    assert len(roc.charts) == 2
+    panel.read.choose(None)
+    assert not roc.there and not ui.rocButton.visible, "what is shown belongs to the former study"

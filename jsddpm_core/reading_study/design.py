@@ -230,9 +230,12 @@ def explain_design(error: ValidationError) -> StudyError:
         return StudyError(f"unknown key '{where}' in the study's request", nearest(loc[-1], known))
     if problem["type"] == "missing":
         return StudyError(f"the study's request lacks '{where}'", "add it")
-    given = problem.get("input")
-    shown = f"{where} = {given!r}" if isinstance(given, str | int | float | bool) else where or "the study's request"
     said = problem["msg"].removeprefix("Value error, ")
+    given = problem.get("input")
+    if problem["type"] == "value_error" and isinstance(given, dict):  # of several values together
+        what, _, remedy = said.partition(": ")
+        return StudyError(what, remedy or "correct one of the two")
+    shown = f"{where} = {given!r}" if isinstance(given, str | int | float | bool) else where or "the study's request"
     return StudyError(f"{shown} cannot be used, {said[:1].lower()}{said[1:]}", "correct the value")
 
 
