@@ -390,6 +390,9 @@ def test_cases_of_a_list_are_shown_with_and_without_lesions(a_bundle: Path, tmp_
             "real": {"count": 2, "cases": people}, "synthetic": {"count": 2, "model": str(a_bundle)},
         }
     )  # fmt: skip
+    lesional = design.model_copy(update={"pathologies": ("infarct",)})
+    with pytest.raises(StudyError, match="add lesion-free cases"):
+        make_study(lesional, tmp_path / "study", passphrase=PASSPHRASE, on_progress=lambda _: pytest.fail("too late"))
     found, _, _ = real_candidates(design, read_bundle(a_bundle).manifest, tmp_path / "work")
     assert {one.pathology for one in found if one.subject == "scene/1"} == {"none"}
     assert {one.pathology for one in found if one.subject == "scene/2"} >= {"infarct"}

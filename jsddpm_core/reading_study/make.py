@@ -187,6 +187,8 @@ def _choose(
     numbers = stimuli.stream(secret, "choice")
     results = read_sidecars(design.synthetic.results)
     bundle = bundle_of(design, [sidecar for _, sidecar in results])
+    if bundle is not None:  # before hours of preparing
+        check_lesions(design, {entry.name: entry.lesional for entry in bundle.manifest.pathologies})
     there, cache, notes = real_candidates(design, bundle.manifest if bundle else None, work, on_progress)
     spacing, shape = cache.grid.spacing_mm, (cache.grid.shape[0], cache.grid.shape[1])
     if bundle is not None:
