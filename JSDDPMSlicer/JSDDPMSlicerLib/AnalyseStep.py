@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ from slicer.i18n import tr as _
 
 from .Controls import explain, show
 from .Core import missingLightPackages
+from .RocPlot import TABLE, RocPlot
 from .StudyCommand import StudyCommand
-from .Tables import fill
+from .Tables import fill, readTable
 
 ROWS_SHOWN = 8
 ROW_HEIGHT, SCROLL_BAR = 24, 18
@@ -35,14 +35,18 @@ class AnalyseStep:
         self._notes: list[str] = []
         self._report: Path | None = None
         self._tables: list[Path] = []
+        self.roc = RocPlot()
         self.command = StudyCommand(self._onProgress, self._notes.append, self._onEnded)
         ui.keyEdit.filters = ctk.ctkPathLineEdit.Files
         ui.keyPassphraseEdit.setEchoMode(qt.QLineEdit.Password)
+        ui.keyEdit.connect("currentPathChanged(QString)", self._onAny)
+        ui.keyPassphraseEdit.connect("textChanged(QString)", self._onAny)
         ui.resultTable.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
         ui.resultTable.verticalHeader().setVisible(False)
         ui.resultTable.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
         ui.analyseButton.connect("clicked(bool)", self.onAnalyse)
         ui.openReportButton.connect("clicked(bool)", self.onOpen)
+        ui.rocButton.connect("toggled(bool)", self.onRoc)
         ui.resultCombo.connect("currentIndexChanged(int)", self._onTable)
 
     def whyNot(self) -> str:
@@ -55,6 +59,8 @@ class AnalyseStep:
             return _("Choose the folder of a study, under 2.")
         if not any((study / "responses").glob("slot-*.jsonl")):
             return _("Nobody has read a case of this study yet.")
+        if not (self.ui.keyEdit.currentPath or self.ui.keyPassphraseEdit.text):
+            return _("Type the passphrase of the answer key.")
         return ""
 
     def onAnalyse(self) -> None:
@@ -76,6 +82,14 @@ class AnalyseStep:
         if self._report is not None:
             qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self._report)))
 
+    def onRoc(self, shown: bool) -> None:
+        """The ROC curves, in Slicer's plot views."""
+        if shown:
+            self.roc.show()
+        else:
+            self.roc.hide()
+        self.refresh()
+
     def _onProgress(self, stage: str, share: float) -> None:
         self._said = _("{stage}, {percent:.0f} %").format(stage=stage.capitalize(), percent=100 * share)
         self.refresh()
@@ -95,7 +109,18 @@ class AnalyseStep:
                 combo.addItem(path.stem.replace("_", " ").capitalize(), str(path))
             combo.blockSignals(False)
             self._onTable(0)
+            self._readRoc(next((path for path in self._tables if path.stem == TABLE), None))
         self.refresh()
+
+    def _readRoc(self, path: Path | None) -> None:
+        self.ui.rocButton.setChecked(False)
+        try:
+            self.roc.read(path)
+        except OSError as error:
+            self._unreadable(path, error)
+
+    def _unreadable(self, path: Path | None, error: OSError) -> None:
+        self._said = _("{file} could not be read: {reason}").format(file=path, reason=error.strerror or error)
 
     def _onTable(self, index: int) -> None:
         """Shows a table of the analysis."""
@@ -103,12 +128,9 @@ class AnalyseStep:
         rows: list[list[str]] = []
         if 0 <= index < len(self._tables):
             try:
-                with self._tables[index].open(encoding="utf-8", newline="") as stream:
-                    rows = [[_shortened(cell) for cell in row] for row in csv.reader(stream, delimiter="\t")]
+                rows = [[_shortened(cell) for cell in row] for row in readTable(self._tables[index])]
             except OSError as error:
-                self._said = _("{file} could not be read: {reason}").format(
-                    file=self._tables[index], reason=error.strerror or error
-                )
+                self._unreadable(self._tables[index], error)
         table.clear()
         table.setColumnCount(len(rows[0]) if rows else 0)
         if rows:
@@ -126,19 +148,31 @@ class AnalyseStep:
         explain(ui.analyseButton, why, _("Opens the key for this analysis only; the study is not changed."))
         there = self._report is not None and not busy
         show(ui.openReportButton, there)
+        show(ui.rocButton, there and self.roc.there)
+        ui.rocButton.text = _("Hide ROC curves") if self.roc.shown else _("Show ROC curves")
         show(ui.resultCombo, there)
         show(ui.resultTable, there)
         ui.analyseStatus.text = self._said or (_("Analysing...") if busy else why)
         show(ui.analyseStatus, bool(ui.analyseStatus.text))
 
+    def _onAny(self, _value: Any) -> None:
+        self.refresh()
+
     def forget(self) -> None:
         """Another study was chosen: what is shown belongs to the former."""
         self._report, self._tables, self._said = None, [], ""
+        self._readRoc(None)
         self.refresh()
+
+    def sceneClosed(self) -> None:
+        """The scene's nodes are gone, and with them the plots."""
+        self.roc.sceneClosed()
+        self.ui.rocButton.setChecked(False)
 
     def close(self) -> None:
         """Before the panel goes."""
         self.command.close()
+        self.roc.hide()
 
 
 def _shortened(cell: str) -> str:

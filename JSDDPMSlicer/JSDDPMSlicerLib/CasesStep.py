@@ -43,7 +43,7 @@ class CasesStep:
         self.draft: Path | None = None
         self._said = ""
         self.table = CaseTable(ui.casesTable, self._onRows, self._onSelected)
-        self.scene = ScenePicker(ui, self._draftFolder, self._onSceneWritten)
+        self.scene = ScenePicker(ui, self._draftFolder, self._onSceneWritten, _("No mask"))
         self.gallery = Gallery(ui, worker, self._galleryParams)
         self.corrections = Corrections(ui, onChanged)
         ui.folderButton.connect("clicked(bool)", self.onFolder)

@@ -11,6 +11,8 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from .PlotNodes import COLOURS, newChart, newSeries, removeNodes
+
 Points = dict[int, float]
 """Value by optimiser step."""
 
@@ -22,11 +24,6 @@ MOST_POINTS = 2000
 """That are drawn of a curve; of more, every so manyth."""
 
 STEP = "step"
-OWNER = "JSDDPM.TrainingPlot"
-COLOURS = (
-    (0.12, 0.29, 0.49), (0.90, 0.29, 0.21), (0.00, 0.63, 0.53), (0.95, 0.61, 0.10), (0.49, 0.38, 0.58),
-    (0.30, 0.73, 0.84), (0.56, 0.36, 0.22), (0.40, 0.40, 0.40),
-)  # fmt: skip
 
 
 def group(name: str) -> str:
@@ -133,44 +130,21 @@ class Curves:
 
     def _addSeries(self, plot: Plot, name: str) -> None:
         label = name.partition("/")[2] or name
-        table = plot.tables[name] = _newNode("vtkMRMLTableNode", _("Training, {name}").format(name=name))
-        table.SetHideFromEditors(True)
-        slicer.util.updateTableFromArray(table, np.zeros((1, 2)), [STEP, name])
-        series = plot.series[name] = _newNode("vtkMRMLPlotSeriesNode", label.replace("_", " "))
-        series.SetHideFromEditors(True)
-        series.SetAndObserveTableNodeID(table.GetID())
-        series.SetXColumnName(STEP)
-        series.SetYColumnName(name)
-        series.SetPlotType(slicer.vtkMRMLPlotSeriesNode.PlotTypeScatter)
-        sparse = plot.title == self.plots[VALIDATION].title
-        series.SetMarkerStyle(
-            slicer.vtkMRMLPlotSeriesNode.MarkerStyleCircle if sparse else slicer.vtkMRMLPlotSeriesNode.MarkerStyleNone
-        )
-        series.SetColor(*COLOURS[(len(plot.series) - 1) % len(COLOURS)])
-        series.SetLineWidth(2)
+        title, colour = _("Training, {name}").format(name=name), COLOURS[len(plot.series) % len(COLOURS)]
+        table, series = newSeries(title, label.replace("_", " "), (STEP, name), np.zeros((2, 2)), colour)
+        plot.tables[name], plot.series[name] = table, series
+        if plot.title == self.plots[VALIDATION].title:
+            series.SetMarkerStyle(slicer.vtkMRMLPlotSeriesNode.MarkerStyleCircle)
         if plot.chart is None:
             plot.chart = self._addChart(plot)
         plot.chart.AddAndObservePlotSeriesNodeID(series.GetID())
         plot.chart.SetLegendVisibility(len(plot.series) > 1)
 
     def _addChart(self, plot: Plot) -> Any:
-        chart = _newNode("vtkMRMLPlotChartNode", _("Training: {title}").format(title=plot.title))
-        chart.SetTitle(plot.title)
-        chart.SetXAxisTitle(_("training steps"))
-        chart.SetYAxisTitle(plot.axis)
-        chart.SetLegendVisibility(False)
-        return chart
+        name = _("Training: {title}").format(title=plot.title)
+        return newChart(name, plot.title, _("training steps"), plot.axis)
 
     def _removeNodes(self) -> None:
         for plot in self.plots.values():
-            for node in [*plot.series.values(), *plot.tables.values(), plot.chart]:
-                if node is not None and slicer.mrmlScene.IsNodePresent(node):
-                    slicer.mrmlScene.RemoveNode(node)
+            removeNodes([*plot.series.values(), *plot.tables.values(), plot.chart])
             plot.chart, plot.series, plot.tables = None, {}, {}
-
-
-def _newNode(kind: str, name: str) -> Any:
-    node = slicer.mrmlScene.AddNewNodeByClass(kind, name)
-    node.SetSaveWithScene(False)
-    node.SetAttribute(OWNER, "1")
-    return node

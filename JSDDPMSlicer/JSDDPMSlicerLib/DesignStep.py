@@ -18,6 +18,7 @@ from .Jobs import removePath
 from .Runs import newScratchFolder, resultsFolder
 from .StudyCommand import StudyCommand
 from .StudyForm import StudyForm
+from .StudySize import StudySize
 from .Tables import chosenFile
 
 SHORTEST = 12
@@ -38,8 +39,10 @@ class DesignStep:
         self._notes: list[str] = []
         self._scratch: Path | None = None
         self._models: list[Any] = []
+        self._lesional: dict[str, bool] = {}
         self._filling = False
         self.form = StudyForm(ui, self.refresh)
+        self.size = StudySize(ui, self.form)
         self.command = StudyCommand(self._onProgress, self._notes.append, self._onEnded)
         for edit in (ui.passphraseEdit, ui.passphraseAgainEdit):
             edit.setEchoMode(qt.QLineEdit.Password)
@@ -75,10 +78,9 @@ class DesignStep:
         """Those of the chosen model, or of all models, ticked where they were."""
         ui, chosen = self.ui, self.ui.sourceCombo.currentData
         ticked = set(self.form.pathologies())
-        known: dict[str, str] = {}
-        for model in self._models:
-            if chosen in (None, str(model.folder)):
-                known.update({each.name: each.label for each in model.pathologies()})
+        offered = [model for model in self._models if chosen in (None, str(model.folder))]
+        known = {each.name: each.label for model in offered for each in model.pathologies()}
+        self._lesional = {each.name: each.lesional for model in offered for each in model.pathologies()}
         ui.pathologyList.blockSignals(True)
         ui.pathologyList.clear()
         for name, label in known.items():
@@ -113,18 +115,20 @@ class DesignStep:
         ui = self.ui
         if not ui.studyTitleEdit.text.strip():
             return _("Give the study a title.")
-        if not ui.realFolderEdit.currentPath:
-            return _("Choose the folder of real cases.")
+        if self.form.real.whyNot():
+            return self.form.real.whyNot()
         if not ui.sourceCombo.currentData and not ui.resultsEdit.currentPath:
             return _("Choose the folder of synthetic results.")
         if not self.form.pathologies():
             return _("Tick at least one pathology.")
+        if self.form.whyNotAsked():
+            return self.form.whyNotAsked()
         makeImportable()
         from jsddpm_core.errors import StudyError
-        from jsddpm_core.reading_study.design import parse_design
+        from jsddpm_core.reading_study.design import check_lesions, parse_design
 
         try:
-            parse_design(self.form.request())
+            check_lesions(parse_design(self.form.request()), self._lesional)
         except StudyError as error:
             return str(error)
         if len(ui.passphraseEdit.text) < SHORTEST:
@@ -209,11 +213,17 @@ class DesignStep:
             show(control, task in (2, 3))
         for control in (ui.resultsLabel, ui.resultsEdit):
             show(control, not ui.sourceCombo.currentData)
+        show(ui.drawingBox, bool(ui.sourceCombo.currentData))
+        self.form.real.refresh()
+        explain(
+            ui.saveDesignButton, self.form.real.whyNotKept(), _("For jsddpm study new, on this machine or another.")
+        )
         ui.syntheticSpin.enabled = not self.form.pairs
         ui.toleranceSpin.enabled = ui.matchedCheck.checked
         ui.lowSpin.enabled = ui.highSpin.enabled = ui.positionCheck.checked
         ui.removeQuestionButton.enabled = ui.likertTable.rowCount > 0
         show(ui.likertTable, ui.likertTable.rowCount > 0)
+        self.size.refresh()
         ui.designButton.text = _("Cancel") if busy else _("Make the study")
         explain(
             ui.designButton, why, _("Nothing is kept.") if busy else _("Writes {folder}.").format(folder=self.target)
@@ -230,7 +240,13 @@ class DesignStep:
     def _onAny(self, _value: Any) -> None:
         self.refresh()
 
+    def sceneClosed(self) -> None:
+        """The scene's nodes are gone; copies that were made of them stay."""
+        self.form.real.sceneClosed()
+
     def close(self) -> None:
         """Before the panel goes."""
         self.command.close()
+        self.form.real.close()
+        self.size.close()
         self._removeScratch()

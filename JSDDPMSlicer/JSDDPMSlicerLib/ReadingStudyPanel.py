@@ -42,6 +42,8 @@ class ReadingStudyPanel:
 
     def sceneClosed(self) -> None:
         """The scene's nodes are gone, and with them a reading's."""
+        self.design.sceneClosed()
+        self.analyse.sceneClosed()
         if self.read.run is not None:
             self.read.run.close()
 

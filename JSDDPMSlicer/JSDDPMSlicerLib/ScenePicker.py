@@ -1,4 +1,4 @@
-"""Choosing cases among what is loaded: volumes to tick, and which segment is the lesion of each."""
+"""Choosing cases among what is loaded: volumes to tick, and the segment that is the lesion of each."""
 
 from __future__ import annotations
 
@@ -17,16 +17,20 @@ from .Tables import fitHeight
 
 
 class ScenePicker:
-    """Wires the scene part of the Cases step.
+    """Wires the scene part of a step that takes cases.
 
     Args:
         ui: of the panel.
         draftFolder: gives the folder that files are written into.
         onWritten: called with that folder when all are written.
+        withoutLesion: what a volume without a segment is called.
     """
 
-    def __init__(self, ui: Any, draftFolder: Callable[[], Path], onWritten: Callable[[Path], None]) -> None:
+    def __init__(
+        self, ui: Any, draftFolder: Callable[[], Path], onWritten: Callable[[Path], None], withoutLesion: str
+    ) -> None:
         self.ui, self._draftFolder, self._onWritten = ui, draftFolder, onWritten
+        self._withoutLesion = withoutLesion
         self._volumes: list[Any] = []
         self._lesions: list[Lesion] = []
         self._combos: list[Any] = []
@@ -62,7 +66,7 @@ class ScenePicker:
                 qt.Qt.ItemIsSelectable if problem else qt.Qt.ItemIsEnabled | qt.Qt.ItemIsUserCheckable
             )  # fmt: skip
             item.setCheckState(qt.Qt.Unchecked)
-            item.setToolTip(problem or _("Tick to learn from this volume."))
+            item.setToolTip(problem or _("Tick to take this volume."))
             table.setItem(number, 0, item)
             table.setCellWidget(number, 1, self._combo(volume, not problem))
         fitHeight(table)
@@ -90,7 +94,7 @@ class ScenePicker:
         why = self.whyNot()
         show(self.ui.scenePanel, bool(self.ui.sceneButton.checked))
         self.ui.addSceneButton.enabled = not why
-        self.ui.addSceneButton.toolTip = why or _("Writes copies for the training; the scene stays as it is.")
+        self.ui.addSceneButton.toolTip = why or _("Writes copies; the scene stays as it is.")
         self.ui.sceneStatus.text = why
 
     def sceneClosed(self) -> None:
@@ -111,7 +115,7 @@ class ScenePicker:
         try:
             folder = self._draftFolder()
         except OSError as error:
-            self.ui.sceneStatus.text = _("The folder of the training runs cannot be written: {reason}").format(
+            self.ui.sceneStatus.text = _("The copies cannot be written: {reason}").format(
                 reason=error.strerror or error
             )
             return
@@ -149,7 +153,7 @@ class ScenePicker:
         combo = qt.QComboBox()
         own = SceneCases.suggested(volume, self._lesions)
         combo.addItem(_("Choose..."), "")
-        combo.addItem(_("No mask"), "none")
+        combo.addItem(self._withoutLesion, "none")
         for number, lesion in enumerate(self._lesions):
             combo.addItem(lesion.label, str(number))
         combo.setCurrentIndex(self._lesions.index(own) + 2 if own is not None else 0 if self._lesions else 1)

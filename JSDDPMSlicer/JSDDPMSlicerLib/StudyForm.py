@@ -8,11 +8,15 @@ import ctk
 import qt
 from slicer.i18n import tr as _
 
+from .RealSource import RealSource
 from .Tables import fitHeight
 
 TASKS = ("real", "pair", "lesion", "both")
 QUESTION, LOW, HIGH, POINTS = range(4)
 """Columns of the table of own questions."""
+
+FEWEST_POINTS, MOST_POINTS = 2, 9
+"""Of a scale: digits answer."""
 
 ROW_HEIGHT = 24
 
@@ -37,11 +41,11 @@ class StudyForm:
         ):  # fmt: skip
             combo.addItems(list(entries))
             combo.connect("currentIndexChanged(int)", self._onAny)
-        for edit in (ui.realFolderEdit, ui.resultsEdit):
-            edit.filters = ctk.ctkPathLineEdit.Dirs
-            edit.connect("currentPathChanged(QString)", self._onAny)
+        self.real = RealSource(ui, onChanged)
+        ui.resultsEdit.filters = ctk.ctkPathLineEdit.Dirs
+        ui.resultsEdit.connect("currentPathChanged(QString)", self._onAny)
         for spin in (ui.realSpin, ui.syntheticSpin, ui.trainingSpin, ui.repeatsSpin, ui.slotsSpin, ui.limitSpin,
-                     ui.breakSpin):  # fmt: skip
+                     ui.breakSpin, ui.studyAttemptsSpin, ui.studySeedSpin, ui.studyStepsSpin):  # fmt: skip
             spin.connect("valueChanged(int)", self._onAny)
         for spin in (ui.radiusSpin, ui.marginSpin, ui.lowSpin, ui.highSpin, ui.toleranceSpin):
             spin.connect("valueChanged(double)", self._onAny)
@@ -51,7 +55,6 @@ class StudyForm:
         ui.instructionsEdit.connect("textChanged()", self._onText)
         ui.pathologyList.connect("itemChanged(QListWidgetItem*)", self._onAny)
         ui.sourceCombo.connect("currentIndexChanged(int)", self._onAny)
-        ui.lesionsCombo.connect("currentIndexChanged(int)", self._onAny)
         table = ui.likertTable
         table.setColumnCount(4)
         table.setHorizontalHeaderLabels([_("Question"), _("1 means"), _("Highest means"), _("Points")])
@@ -98,6 +101,17 @@ class StudyForm:
             found.append({**asked, "points": int(points) if points.isdecimal() else points})
         return found
 
+    def whyNotAsked(self) -> str:
+        """What a question of one's own lacks; empty where nothing does."""
+        for number, asked in enumerate(self._questions(), start=1):
+            if not (asked["text"] and asked["low"] and asked["high"]):
+                return _("Say in question {n} what is asked, and what both ends of its scale mean.").format(n=number)
+            if asked["points"] not in range(FEWEST_POINTS, MOST_POINTS + 1):
+                return _("Give question {n} between {fewest} and {most} points.").format(
+                    n=number, fewest=FEWEST_POINTS, most=MOST_POINTS
+                )
+        return ""
+
     # ------------------------------------------------------------ the request
 
     @property
@@ -122,12 +136,19 @@ class StudyForm:
         rows = (self.ui.pathologyList.item(row) for row in range(self.ui.pathologyList.count))
         return [item.data(qt.Qt.UserRole) for item in rows if item.checkState() == qt.Qt.Checked]
 
+    def synthetic(self) -> dict[str, Any]:
+        """Where synthetic images come from."""
+        ui = self.ui
+        if not ui.sourceCombo.currentData:
+            return {"results": [ui.resultsEdit.currentPath]}
+        steps = {"steps": ui.studyStepsSpin.value} if ui.studyStepsSpin.value else {}
+        attempts, seed = ui.studyAttemptsSpin.value, ui.studySeedSpin.value
+        return {"model": ui.sourceCombo.currentData, "attempts": attempts, "seed": seed, **steps}
+
     def request(self) -> dict[str, Any]:
         """A design as plain values; what is not said is left out."""
         ui = self.ui
         count, synthetic = ui.realSpin.value, ui.realSpin.value if self.pairs else ui.syntheticSpin.value
-        model, results = ui.sourceCombo.currentData, ui.resultsEdit.currentPath
-        lesions = ui.lesionsCombo.currentData
         display = {
             "mask_overlay": ui.overlayCheck.checked,
             "window_level": "free" if ui.freeCheck.checked else "locked",
@@ -140,12 +161,11 @@ class StudyForm:
             "timeouts": ("wrong", "middle", "left-out")[ui.timeoutsCombo.currentIndex],
             "correction": ("holm", "bonferroni", "none")[ui.correctionCombo.currentIndex],
         }
-        real = {"count": count, "folder": ui.realFolderEdit.currentPath, "splits": ["test"]}
         return {
             "version": 1, "task": "study", "title": ui.studyTitleEdit.text.strip(),
             "instructions": ui.instructionsEdit.plainText, "items": self.items(), "display": display, "plan": plan,
-            "real": {**real, **({"lesions": lesions} if lesions else {})},
-            "synthetic": {"count": synthetic, **({"model": model} if model else {"results": [results]})},
+            "real": {"count": count, **self.real.request()},
+            "synthetic": {"count": synthetic, **self.synthetic()},
             "pathologies": self.pathologies(),
             "position_range_mm": [float(ui.lowSpin.value), float(ui.highSpin.value)] if ui.positionCheck.checked
             else None,

@@ -1,8 +1,10 @@
-"""Tables of the panels: as wide as the panel and as high as what they hold, and answers of file dialogs."""
+"""Tables of the panels: as wide as the panel and as high as what they hold; files of tables, and of dialogs."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import qt
@@ -45,6 +47,16 @@ def fitHeight(table: Any, rowsShown: int = ROWS_SHOWN) -> None:
     height = table.horizontalHeader().height + table.verticalHeader().defaultSectionSize * shown
     table.setMinimumHeight(height + 4)
     table.setMaximumHeight(height + 4)
+
+
+def readTable(path: Path) -> list[list[str]]:
+    """The cells of a tab-separated file, its header first.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.reader(stream, delimiter="\t"))
 
 
 def chosenFile(answer: Any) -> str:

@@ -9,21 +9,18 @@ import qt
 import slicer
 
 from .Curves import Curves
+from .OwnLayout import OwnLayout, plotView
+from .PlotNodes import showChart
 from .SampleVolume import SampleVolume
-from .Views import RED, SliceState, compositeNode, sliceNode
+from .Views import RED, compositeNode, sliceNode
 
 LAYOUT = 50_451
-"""Number of the layout in Slicer; others use small ones, or their own."""
 
 _PLOTS = ("TrainingLosses", "TrainingValidation", "TrainingRate")
 
 
 def _description() -> str:
-    plots = "".join(
-        f'<item><view class="vtkMRMLPlotViewNode" singletontag="{name}"><property name="viewlabel" action="default">'
-        f"{number}</property></view></item>"
-        for number, name in enumerate(_PLOTS, start=1)
-    )
+    plots = "".join(plotView(name, number) for number, name in enumerate(_PLOTS, start=1))
     return (
         '<layout type="horizontal" split="true"><item><view class="vtkMRMLSliceNode" singletontag="Red">'
         '<property name="orientation" action="default">Axial</property><property name="viewlabel" action="default">R'
@@ -40,8 +37,7 @@ class TrainingView:
         self.samples = SampleVolume()
         self.folder: Path | None = None
         self.title = ""
-        self.shown = False
-        self._before: tuple[int, SliceState | None] | None = None
+        self.layout = OwnLayout(LAYOUT, _description())
         self._newest: tuple[Path, int] | None = None
 
     def setRun(self, folder: Path | None, title: str = "") -> None:
@@ -68,37 +64,21 @@ class TrainingView:
 
     def show(self) -> None:
         """The run's own layout: samples on the left, plots on the right."""
-        manager = slicer.app.layoutManager()
-        if self.shown or manager is None:
+        if not self.layout.show():
             return
-        node = manager.layoutLogic().GetLayoutNode()
-        self._before = (node.GetViewArrangement(), SliceState.of(RED))
-        if not node.IsLayoutDescription(LAYOUT):
-            node.AddLayoutDescription(LAYOUT, _description())
-        self.shown = True
-        manager.setLayout(LAYOUT)
         self._showPlots()
         self._showSamples()
         qt.QTimer.singleShot(0, self._fit)  # when the views have got their sizes
 
     def hide(self) -> None:
         """Back to what was shown before."""
-        if not self.shown:
-            return
-        self.shown = False
-        layout, state = self._before
-        self._before = None
-        manager = slicer.app.layoutManager()
-        if manager is not None and manager.layout == LAYOUT:  # unless the user has chosen another since
-            manager.setLayout(layout)
-        if state is not None:
-            state.restore()
+        self.layout.hide()
 
     def sceneClosed(self) -> None:
         """The nodes are gone; numbers and files stay."""
         self.curves.sceneClosed()
         self.samples.sceneClosed()
-        self._before = (slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView, None) if self.shown else None
+        self.layout.sceneClosed()
 
     def close(self) -> None:
         """Before the panel goes."""
@@ -107,15 +87,13 @@ class TrainingView:
         self.samples.close()
 
     def _showPlots(self) -> None:
-        if not self.shown:
+        if not self.layout.shown:
             return
         for name, chart in zip(_PLOTS, self.curves.charts(), strict=True):
-            view = slicer.mrmlScene.GetSingletonNode(name, "vtkMRMLPlotViewNode")
-            if view is not None:
-                view.SetPlotChartNodeID(chart.GetID())
+            showChart(name, chart)
 
     def _showSamples(self) -> None:
-        if not self.shown or self.samples.node is None:
+        if not self.layout.shown or self.samples.node is None:
             return
         layers: Any = compositeNode(RED)
         if layers.GetBackgroundVolumeID() != self.samples.node.GetID():
@@ -126,7 +104,7 @@ class TrainingView:
             self._fit()
 
     def _fit(self) -> None:
-        if not self.shown or self.samples.node is None:
+        if not self.layout.shown or self.samples.node is None:
             return
         logic = slicer.app.applicationLogic().GetSliceLogic(sliceNode(RED))
         if logic is not None:

@@ -186,6 +186,68 @@ def test_a_study_of_questions_only_has_no_verdict_but_a_table():
     assert table.rows[0][3] > table.rows[1][3]
 
 
+# ---------------------------------------------------------------- one class only
+
+
+def with_lesions(study: Study, lesional: bool) -> AnswerKey:
+    """The key of a study whose cases all show a lesion, or none of which does."""
+    lesion = {"lesion": lesional, "lesion_voxels": (1000, 4) if lesional else ()}
+    cases = {name: truth.model_copy(update=lesion) for name, truth in study.key.cases.items()}
+    return study.key.model_copy(update={"cases": cases})
+
+
+@pytest.mark.parametrize("lesional", [True, False])
+def test_one_class_of_lesions_leaves_the_other_items_as_they_are(study: Study, lesional: bool, tmp_path: Path):
+    key = with_lesions(study, lesional)
+    found = analyse_study(study.manifest, key, study.logs, grids(study.manifest))
+    assert found.conclusion == study.analysis.conclusion
+    item = found.items[1]
+    assert item.lacking == f"every case that counts shows {'a lesion' if lesional else 'none'}"
+    assert all(pooled.estimate.value is None for pooled in item.pooled.values())
+    reader, marks = item.readers[0], item.localisation.readers[0]  # type: ignore[union-attr]
+    assert (reader.area.value, reader.detection.d_prime.value, reader.exact.p) == (None, None, None)
+    assert reader.exact.value == (reader.detection.sensitivity if lesional else reader.detection.specificity).value
+    assert (marks.hits.value is None, marks.false_marks.value is None) == (not lesional, lesional)
+    assert marks.area.value is None
+    written = write_report(found, key, tmp_path / "results")
+    page = written.report.read_text(encoding="utf-8")
+    assert f"Of “lesion”, neither AUC, d&#x27; nor a test could be worked out: {item.lacking}." in page
+    assert json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))["notes"] == [*found.notes]
+    assert (tmp_path / "results" / "localisation.tsv").is_file()
+
+
+def test_a_primary_endpoint_that_cannot_be_worked_out_is_said():
+    manifest = a_manifest((LesionItem(),), 16, 2, repeats=4, family=ALL)
+    key = a_key(manifest)
+    only = {name: truth.model_copy(update={"lesion": True, "lesion_voxels": (1000, 4)}) for name, truth in
+            key.cases.items()}  # fmt: skip
+    key = key.model_copy(update={"cases": only})
+    found = analyse_study(manifest, key, [a_log(manifest, key, slot, Trait(2.0)) for slot in (1, 2)], grids(manifest))
+    assert found.conclusion is not None and found.conclusion.equivalence is None
+    assert found.conclusion.sentence == (
+        "Nothing can be said about the AUC, the primary endpoint: every case that counts shows a lesion."
+    )
+    assert not any(test.rejects for test in found.conclusion.tests)
+    assert {table.name for table in tables_of(found, key)} >= {"reader_results", "agreement", "localisation"}
+
+
+def test_one_answer_is_analysed_and_said_to_be_too_little():
+    manifest = a_manifest((RealItem(),), 8, 1)
+    key = a_key(manifest)
+    whole = a_log(manifest, key, 1, Trait(1.0))
+    found = analyse_study(manifest, key, [dataclasses.replace(whole, readings=whole.readings[:1], complete=False)])
+    assert found.items[0].lacking == "nobody has yet answered both a case that is synthetic and one that is real"
+    assert found.conclusion is not None and found.items[0].lacking in found.conclusion.sentence
+
+
+def test_groups_of_one_class_have_no_endpoint_and_break_nothing(study: Study):
+    groups = {group.name: group for group in study.analysis.items[1].groups if group.kind == "pathology"}
+    assert (groups["none"].signals, groups["none"].pooled.estimate.value) == (0, None)
+    assert (groups["infarct"].others, groups["infarct"].pooled.estimate.value) == (0, None)
+    arms = [group for group in study.analysis.items[1].groups if group.kind == "arm"]
+    assert all(group.pooled.estimate.value is not None for group in arms)
+
+
 # ---------------------------------------------------------------- the family
 
 

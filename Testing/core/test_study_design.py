@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jsddpm_core.errors import StudyError
-from jsddpm_core.reading_study.design import LEVELS, parse_design
+from jsddpm_core.reading_study.design import LEVELS, check_lesions, parse_design
 from jsddpm_core.reading_study.design_file import read_design
 
 TREE: dict[str, Any] = {
@@ -66,6 +66,30 @@ def test_what_cannot_be_used_is_said_in_a_sentence(change: dict[str, Any], sente
     tree = {key: value for key, value in {**TREE, **change}.items() if value is not None}
     with pytest.raises(StudyError, match=sentence):
         parse_design(tree)
+
+
+LESIONAL = {"none": False, "infarct": True, "ms": True}
+
+
+@pytest.mark.parametrize(
+    ("pathologies", "count", "sentence"),
+    [
+        (["infarct", "ms"], 20, "all cases of 'infarct', 'ms' show one: add lesion-free cases"),
+        (["none"], 20, "no cases of 'none' show one: add a pathology with lesions"),
+        (["infarct", "none"], 1, "all cases of 'infarct' show one"),
+    ],
+)
+def test_whoever_asks_for_lesions_shows_both(pathologies: list[str], count: int, sentence: str) -> None:
+    arms = {"real": {**TREE["real"], "count": count}, "synthetic": {**TREE["synthetic"], "count": count}}
+    design = parse_design({**TREE, **arms, "pathologies": pathologies, "items": [{"kind": "real"}, {"kind": "lesion"}]})
+    with pytest.raises(StudyError, match=sentence):
+        check_lesions(design, LESIONAL)
+    check_lesions(design.model_copy(update={"items": design.items[:1]}), LESIONAL)
+
+
+def test_nothing_is_held_against_pathologies_that_nobody_knows() -> None:
+    design = parse_design({**TREE, "pathologies": ["tumour", "infarct"], "items": [{"kind": "lesion"}]})
+    check_lesions(design, LESIONAL)
 
 
 def test_paths_of_a_file_are_found_from_its_folder(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from generation_fixtures import write_small_bundle
 from phantom import make_phantom
 from study_fixtures import PASSPHRASE, SECRET, design_of, write_real_cache, write_sources
 
+from jsddpm_core.bundle import read_bundle
 from jsddpm_core.cli import run
 from jsddpm_core.errors import OutputError, StudyError
 from jsddpm_core.progress import Progress
@@ -25,6 +26,7 @@ from jsddpm_core.reading_study.key import ENCRYPTED_KEY, read_key
 from jsddpm_core.reading_study.make import StudyReport, make_study
 from jsddpm_core.reading_study.manifest import MANIFEST, NOTICE, AnswerKey, StudyManifest, read_manifest
 from jsddpm_core.reading_study.pool import Candidate, Wanted, choose_real, choose_synthetic, quotas
+from jsddpm_core.reading_study.real_pool import real_candidates
 
 Sources = tuple[Path, list[Path]]
 COUNT = 8
@@ -254,6 +256,13 @@ def test_too_few_results_are_told_with_their_numbers(sources: Sources, tmp_path:
         )
 
 
+def test_a_question_for_lesions_needs_cases_without(sources: Sources, tmp_path: Path) -> None:
+    design = design_of(*sources, 4, items=[{"kind": "lesion"}], pathologies=["infarct"])
+    with pytest.raises(StudyError, match="all cases of 'infarct' show one: add lesion-free cases"):
+        make_study(design, tmp_path / "study", passphrase=PASSPHRASE)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_people_of_another_split_are_not_shown(sources: Sources, tmp_path: Path) -> None:
     write_real_cache(tmp_path / "cache", 8, split="train")
     with pytest.raises(StudyError, match="no real slice of test shows none or infarct"):
@@ -263,7 +272,6 @@ def test_people_of_another_split_are_not_shown(sources: Sources, tmp_path: Path)
 def test_people_whom_the_model_learned_from_are_left_out(
     sources: Sources, a_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from jsddpm_core.bundle import read_bundle
     from jsddpm_core.data.slices import SliceCache
     from jsddpm_core.data.subjects import subject_digests
     from jsddpm_core.reading_study import synthetic_pool
@@ -364,6 +372,31 @@ def test_a_folder_of_cases_and_a_model_are_enough(a_bundle: Path, tmp_path: Path
     assert list(dict.fromkeys(stages)) == ["preparing real cases", "drawing synthetic cases", "writing pictures"]
     assert "does not say whom it learned from" in report.notes[0]
     assert not (tmp_path / "study" / "work").exists()
+
+
+def test_cases_of_a_list_are_shown_with_and_without_lesions(a_bundle: Path, tmp_path: Path) -> None:
+    scans(tmp_path / "scans")
+    people = [
+        {
+            "name": f"scene/{number}", "subject": f"scene/{number}", "dataset": "scene", "pathology": "infarct",
+            "image": str(anat / f"sub-{number}_FLAIR.nii.gz"), "lesion_free": number == 1,
+            "mask": None if number == 1 else str(anat / f"sub-{number}_FLAIR_roi.nii.gz"),
+        }
+        for number in (1, 2) for anat in [tmp_path / "scans" / f"sub-{number}" / "anat"]
+    ]  # fmt: skip
+    design = parse_design(
+        {
+            "title": "A", "items": [{"kind": "lesion"}], "pathologies": ["none", "infarct"],
+            "real": {"count": 2, "cases": people}, "synthetic": {"count": 2, "model": str(a_bundle)},
+        }
+    )  # fmt: skip
+    lesional = design.model_copy(update={"pathologies": ("infarct",)})
+    with pytest.raises(StudyError, match="add lesion-free cases"):
+        make_study(lesional, tmp_path / "study", passphrase=PASSPHRASE, on_progress=lambda _: pytest.fail("too late"))
+    found, _, _ = real_candidates(design, read_bundle(a_bundle).manifest, tmp_path / "work")
+    assert {one.pathology for one in found if one.subject == "scene/1"} == {"none"}
+    assert {one.pathology for one in found if one.subject == "scene/2"} >= {"infarct"}
+    assert all(one.lesional == (one.pathology == "infarct") for one in found)
 
 
 def test_a_model_that_does_not_deliver_is_told(a_bundle: Path, sources: Sources, tmp_path: Path) -> None:

@@ -330,7 +330,9 @@ def take_study(photographer: Photographer, module: Any, cases: Path, folder: Pat
     ui.analyseButton.click()
     until(lambda: not panel.analyse.command.busy, PATIENCE_S)
     panel.refresh()
+    ui.rocButton.click()
     photographer.draw("study-analysis")
+    ui.rocButton.click()
 
 
 def _read_on(run: Any, photographer: Photographer | None) -> None:

@@ -1,4 +1,4 @@
-"""`jsddpm study`: studies made, checked and analysed."""
+"""`jsddpm study`: studies planned, made, checked and analysed."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from jsddpm_core.commands import options, study_analysis
+from jsddpm_core.commands import options, study_analysis, study_size
 from jsddpm_core.commands.passphrase import PassphraseFile, passphrase_of
 from jsddpm_core.commands.reporting import Reporter
 
 FOUND = 2
 """Exit code of a check that found something wrong."""
 
-app = typer.Typer(help="Blinded reading studies: made, checked and analysed.", no_args_is_help=True)
+app = typer.Typer(help="Blinded reading studies: planned, made, checked and analysed.", no_args_is_help=True)
 
 
 @app.command("new")
@@ -78,4 +78,5 @@ def check(
     return FOUND if problems else 0
 
 
+app.command("size")(study_size.size)
 app.command("analyse")(study_analysis.analyse)

@@ -57,6 +57,9 @@ def analyse(
             report.line(f"{text[0].upper()}{text[1:]}.")
             report.event("note", text=text)
     analysis = analyse_study(manifest, answers, logs, picture_grids(folder, manifest))
+    for note in analysis.notes:
+        report.line(note)
+        report.event("note", text=note)
     written = write_report(analysis, answers, target, overwrite=overwrite)
     conclusion = analysis.conclusion
     if conclusion is not None:

@@ -85,7 +85,7 @@ def dataset_pathology(cases: Sequence[Case], config: Config, given: str | None, 
     if len(known) == 1:
         return known[0]
     raise CaseError(
-        f"{folder} does not say which pathology its lesions are", f"name one of {', '.join(known)} (--pathology)"
+        f"{folder} does not say which pathology its lesions are", f"name one of {', '.join(known)} as their pathology"
     )
 
 

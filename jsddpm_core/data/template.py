@@ -48,7 +48,7 @@ def default_template() -> Path:
         path = folder / "Resources" / "Templates" / f"{NAME}.nii.gz"
         if path.is_file():
             return path
-    raise CaseError(f"the template {NAME}.nii.gz is not installed", "run make template, or name one with --template")
+    raise CaseError(f"the template {NAME}.nii.gz is not installed", "install it again, or name another template")
 
 
 def load_template(path: Path | None = None) -> Volume:

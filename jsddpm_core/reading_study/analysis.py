@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from jsddpm_core.errors import StudyError
 from jsddpm_core.reading_study.agreement_results import Agreement, agreements
 from jsddpm_core.reading_study.family import Conclusion, conclude
 from jsddpm_core.reading_study.localisation_results import Grid, Localisation, localisation
@@ -29,6 +26,9 @@ from jsddpm_core.reading_study.pooled_results import (
 from jsddpm_core.reading_study.reader_results import ReaderResult, reader_result
 from jsddpm_core.reading_study.readings import ItemReadings, ReaderLog, Timeouts, check_together, item_readings
 
+_SHOWN = {"lesion": ("shows", "a lesion", "none"), "real": ("is", "synthetic", "real")}
+"""What a case with the signal does, and what one without."""
+
 TIMEOUTS: tuple[Timeouts, ...] = ("wrong", "middle", "left-out")
 
 
@@ -43,6 +43,7 @@ class ItemAnalysis:
         groups: the plan's endpoint by pathology, by position, and, of lesions, by arm.
         localisation: of marked lesions; None where nothing was marked.
         timeouts: the plan's endpoint under each way with time-outs; empty where there were none.
+        lacking: why areas, d' and their tests cannot be worked out; empty where they can.
     """
 
     readings: ItemReadings
@@ -51,6 +52,7 @@ class ItemAnalysis:
     groups: tuple[Group, ...]
     localisation: Localisation | None
     timeouts: dict[Timeouts, Pooled]
+    lacking: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,16 @@ class Analysis:
         first = [item for item in self.items if item.readings.item.kind in ("real", "pair")]
         return next(iter([*first, *self.items]), None)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what could not be worked out."""
+        return tuple(
+            f"Of “{item.readings.item.name}”, neither AUC, d' nor a test could be worked out: {item.lacking}. "
+            "What each reader answered, and where, is reported all the same."
+            for item in self.items
+            if item.lacking
+        )
+
 
 def analyse_study(
     manifest: StudyManifest, key: AnswerKey, logs: Sequence[ReaderLog], grids: Mapping[str, Grid] | None = None
@@ -112,7 +124,7 @@ def analyse_study(
         grids: of the pictures, by the names of cases, for marks; None where there is nothing to localise.
 
     Raises:
-        StudyError: if they do not belong together, nobody has read a case, or only one class was read.
+        StudyError: if they do not belong together, or nobody has read a case.
     """
     read = sorted((log for log in logs if any(r.part == "cases" for r in log.readings)), key=lambda log: log.slot)
     check_together(manifest, key, read)
@@ -129,7 +141,7 @@ def analyse_study(
     if main is None:
         return analysis
     endpoint = endpoint_of(main.readings, manifest.plan.primary)
-    conclusion = conclude(manifest.plan, endpoint, main.pooled[endpoint], main.groups, main.readers)
+    conclusion = conclude(manifest.plan, endpoint, main.pooled[endpoint], main.groups, main.readers, main.lacking)
     return Analysis(manifest, tuple(read), tuple(items), tuple(questions), conclusion, tuple(agreed))
 
 
@@ -142,11 +154,6 @@ def _item(
 ) -> ItemAnalysis:
     plan = manifest.plan
     level = 1 - plan.alpha
-    name = readings.item.name
-    if readings.item.kind != "pair" and len(np.unique(readings.signal)) < 2:
-        raise StudyError(f"the key has one class only of '{name}'", "a study needs cases of both")
-    if not answering(readings).any():
-        raise StudyError(f"no reader has answered cases of both classes of '{name}'", "wait until more are read")
     endpoint = endpoint_of(readings, plan.primary)
     others: dict[Timeouts, Pooled] = {}
     if readings.timed_out.any():
@@ -161,12 +168,25 @@ def _item(
         groups_of(readings, endpoint, level),
         localisation(readings, grids, plan),
         others,
+        _lacking(readings),
     )
+
+
+def _lacking(readings: ItemReadings) -> str:
+    """Why nothing can be said of how well both classes are told apart; empty where something can."""
+    if answering(readings).any():
+        return ""
+    if readings.item.kind == "pair":
+        return "nobody has yet answered in time"
+    verb, signal, other = _SHOWN["lesion" if readings.item.kind == "lesion" else "real"]
+    if readings.signal.all() or not readings.signal.any():
+        return f"every case that counts {verb} {signal if readings.signal.all() else other}"
+    return f"nobody has yet answered both a case that {verb} {signal} and one that {verb} {other}"
 
 
 def _question(readings: ItemReadings, manifest: StudyManifest) -> QuestionAnalysis:
     pairs = any(item.kind == "pair" for item in manifest.items)
-    if pairs or len(np.unique(readings.signal)) < 2 or not answering(readings).any():
+    if pairs or not answering(readings).any():
         return QuestionAnalysis(readings, None)
     chosen = readings.by(answering(readings))
     figures = auc_figures(chosen.raw, chosen.signal, chosen.clusters)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -196,6 +197,29 @@ def parse_design(tree: dict[str, Any] | str | bytes) -> StudyDesign:
         raise explain_design(error) from None
 
 
+def check_lesions(design: StudyDesign, lesional: Mapping[str, bool]) -> None:
+    """Holds the question for lesions against what is going to be shown: it needs cases with and without.
+
+    Args:
+        design: the study.
+        lesional: whether a pathology shows lesions, by its name; where one is not in there, nothing is said.
+
+    Raises:
+        StudyError: if every case that counts shows a lesion, or none does.
+    """
+    if not any(item.kind == "lesion" for item in design.items):
+        return
+    shown = design.pathologies[: max(design.real.count, design.synthetic.count)]
+    found = {lesional.get(name) for name in shown}
+    if found in ({True}, {False}):
+        named = ", ".join(f"'{name}'" for name in shown)
+        how_many, more = ("all", "lesion-free cases") if True in found else ("no", "a pathology with lesions")
+        raise StudyError(
+            f"the study asks whether there is a lesion, and {how_many} cases of {named} show one",
+            f"add {more} or leave the question out",
+        )
+
+
 def explain_design(error: ValidationError) -> StudyError:
     """One sentence for the first thing that is wrong with a design."""
     problem: Any = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
@@ -206,9 +230,12 @@ def explain_design(error: ValidationError) -> StudyError:
         return StudyError(f"unknown key '{where}' in the study's request", nearest(loc[-1], known))
     if problem["type"] == "missing":
         return StudyError(f"the study's request lacks '{where}'", "add it")
-    given = problem.get("input")
-    shown = f"{where} = {given!r}" if isinstance(given, str | int | float | bool) else where or "the study's request"
     said = problem["msg"].removeprefix("Value error, ")
+    given = problem.get("input")
+    if problem["type"] == "value_error" and isinstance(given, dict):  # of several values together
+        what, _, remedy = said.partition(": ")
+        return StudyError(what, remedy or "correct one of the two")
+    shown = f"{where} = {given!r}" if isinstance(given, str | int | float | bool) else where or "the study's request"
     return StudyError(f"{shown} cannot be used, {said[:1].lower()}{said[1:]}", "correct the value")
 
 

@@ -63,6 +63,7 @@ def conclude(
     pooled: Pooled,
     groups: Sequence[Group],
     readers: Sequence[ReaderResult],
+    lacking: str = "",
 ) -> Conclusion:
     """Makes the tests of the plan's family and corrects them together.
 
@@ -72,6 +73,7 @@ def conclude(
         pooled: it, over all readers.
         groups: it, by pathology and position.
         readers: each one's results.
+        lacking: why the endpoint cannot be worked out; empty where it can.
     """
     margin = plan.margin
     if margin is not None and endpoint == "d-prime":
@@ -100,15 +102,17 @@ def conclude(
         for (kind, name, estimate, p), new in zip(entries, adjusted, strict=True)
     )
     corrected_p = {test.kind: test.adjusted for test in tests}
-    sentence = verdict(
-        said,
-        pooled.estimate,
-        pooled.null,
-        equivalence,
-        corrected_p.get("primary", pooled.estimate.p),
-        None if equivalence is None else corrected_p.get("equivalence", equivalence.p),
-        plan.alpha,
-    )
+    sentence = f"Nothing can be said about {said}, the primary endpoint: {lacking}."
+    if not lacking:
+        sentence = verdict(
+            said,
+            pooled.estimate,
+            pooled.null,
+            equivalence,
+            corrected_p.get("primary", pooled.estimate.p),
+            None if equivalence is None else corrected_p.get("equivalence", equivalence.p),
+            plan.alpha,
+        )
     return Conclusion(endpoint, pooled, equivalence, tests, sentence)
 
 

@@ -75,7 +75,7 @@ def figures(analysis: Analysis) -> tuple[Drawn, ...]:
         made.append(
             _drawn(f"{name}-readers", _readers_caption(analysis, item, endpoint), _forest, analysis, item, endpoint)
         )
-        if item.readings.item.kind != "pair":
+        if any(result.area.value is not None for result in item.readers):
             made.append(_drawn(f"{name}-roc", f"Empirical ROC curves of “{name}”. {_ROC}", _roc, item))
         if sum(group.pooled.estimate.value is not None for group in item.groups) > 1:
             caption = (
@@ -85,7 +85,7 @@ def figures(analysis: Analysis) -> tuple[Drawn, ...]:
         if item.readings.categories > 2:
             caption = f"Share of each rating of “{name}”, all readers' first answers; time-outs left out."
             made.append(_drawn(f"{name}-answers", caption, _answers, item.readings))
-        if item.localisation is not None:
+        if item.localisation is not None and any(r.area.value is not None for r in item.localisation.readers):
             caption = (
                 f"AFROC curves of the marks of “{name}”; a hit lies within {item.localisation.item.radius_mm:g} mm "
                 "of the lesion. Beyond the last mark a curve goes straight to (1, 1); guessing has no line here."

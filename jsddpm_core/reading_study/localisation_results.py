@@ -12,6 +12,7 @@ from jsddpm_core.reading_study.estimate import Estimate
 from jsddpm_core.reading_study.localisation import afroc_area, distance_mm, lesion_points_mm, mark_ratings
 from jsddpm_core.reading_study.manifest import AnalysisPlan, LesionItem
 from jsddpm_core.reading_study.multireader import Pooled, auc_figures, pooled
+from jsddpm_core.reading_study.pooled_results import answering
 from jsddpm_core.reading_study.proportions import wilson
 from jsddpm_core.reading_study.readings import ItemReadings
 
@@ -56,7 +57,9 @@ class Localisation:
 
 
 def localisation(readings: ItemReadings, grids: Mapping[str, Grid], plan: AnalysisPlan) -> Localisation | None:
-    """Works out the marks of a lesion item; None where nothing was marked, or only one class was shown.
+    """Works out the marks of a lesion item; None where nothing was marked.
+
+    Of cases that all show a lesion, or none of which does, there are hits or false marks and no area.
 
     Args:
         readings: of the item.
@@ -67,7 +70,7 @@ def localisation(readings: ItemReadings, grids: Mapping[str, Grid], plan: Analys
         StudyError: if the key's lesion does not fit a picture.
     """
     item, signal = readings.item, readings.signal
-    if not isinstance(item, LesionItem) or np.isnan(readings.marks_mm).all() or signal.all() or not signal.any():
+    if not isinstance(item, LesionItem) or np.isnan(readings.marks_mm).all():
         return None
     distances = np.full(readings.raw.shape, np.nan)
     for column, (name, truth) in enumerate(zip(readings.cases, readings.truths, strict=True)):
@@ -93,8 +96,8 @@ def localisation(readings: ItemReadings, grids: Mapping[str, Grid], plan: Analys
         )
         for row, given in enumerate(ratings)
     )
-    answered = [(~np.isnan(ratings[:, of])).any(axis=1) for of in (signal, ~signal)]
-    figures = auc_figures(ratings[answered[0] & answered[1]], signal, readings.clusters)
+    both = answering(readings)
+    figures = auc_figures(ratings[both] if both.any() else ratings, signal, readings.clusters)
     return Localisation(item, ratings, signal, readers, pooled(figures, level))
 
 

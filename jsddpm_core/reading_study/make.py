@@ -15,7 +15,7 @@ from jsddpm_core.errors import StudyError
 from jsddpm_core.files import whole_folder, write_file
 from jsddpm_core.progress import OnProgress, Progress
 from jsddpm_core.reading_study import stimuli
-from jsddpm_core.reading_study.design import StudyDesign
+from jsddpm_core.reading_study.design import StudyDesign, check_lesions
 from jsddpm_core.reading_study.freeze import ARMS, Shown, frozen
 from jsddpm_core.reading_study.key import ENCRYPTED_KEY, check_passphrase, plain_bytes, write_key
 from jsddpm_core.reading_study.manifest import (
@@ -187,6 +187,8 @@ def _choose(
     numbers = stimuli.stream(secret, "choice")
     results = read_sidecars(design.synthetic.results)
     bundle = bundle_of(design, [sidecar for _, sidecar in results])
+    if bundle is not None:  # before hours of preparing
+        check_lesions(design, {entry.name: entry.lesional for entry in bundle.manifest.pathologies})
     there, cache, notes = real_candidates(design, bundle.manifest if bundle else None, work, on_progress)
     spacing, shape = cache.grid.spacing_mm, (cache.grid.shape[0], cache.grid.shape[1])
     if bundle is not None:
@@ -201,6 +203,7 @@ def _choose(
     chosen = [there[index] for index in choose_real(of_arm["real"], there, numbers)]
     filled = [(place, one.position_mm) for place, one in zip(of_arm["real"], chosen, strict=True)]
     wanted = positions_for(of_arm["synthetic"], filled, numbers)
+    check_lesions(design, {one.pathology: one.lesional for one in chosen})
     if design.synthetic.results:
         made, more = result_candidates(results, design, shape, spacing)
         notes += more

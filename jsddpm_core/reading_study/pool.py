@@ -174,6 +174,6 @@ def choose_synthetic(
         near = "" if tolerance_mm is None else f" within {tolerance_mm:g} mm of the real ones"
         raise StudyError(
             f"there are too few synthetic results{near}: {said}",
-            "make more of them with jsddpm sample, let a model make what is wanted, or ask for fewer cases",
+            "make more of them, let a model make what is wanted, or ask for fewer cases",
         )
     return [int(column) for _, column in sorted(zip(rows.tolist(), columns.tolist(), strict=True))]

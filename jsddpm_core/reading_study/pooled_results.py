@@ -71,15 +71,20 @@ def figures_of(readings: ItemReadings, endpoint: Endpoint) -> ReaderFigures:
 
 
 def pooled_of(readings: ItemReadings, endpoint: Endpoint, level: float = 0.95) -> Pooled:
-    """The mean over those readers who answered cases of both classes."""
-    return pooled(figures_of(readings.by(answering(readings)), endpoint), level)
+    """The mean over those readers who answered cases of both classes; without a value where nobody did."""
+    readers = answering(readings)
+    if readers.any():
+        return pooled(figures_of(readings.by(readers), endpoint), level)
+    guessing = 0.0 if endpoint == "d-prime" else 0.5
+    return pooled(ReaderFigures(np.full(len(readers), np.nan), None, guessing, len(readings.signal)), level)
 
 
 def answering(readings: ItemReadings) -> np.ndarray:
-    """`(R,)` bool: which readers have an answer of either class."""
+    """`(R,)` bool: which readers have an answer of either class; of pairs, which lie on either side, of any."""
     known = ~np.isnan(readings.counted)
-    classes = [known[:, readings.signal == value].any(axis=1) for value in np.unique(readings.signal)]
-    return np.logical_and.reduce(classes)
+    if readings.item.kind == "pair":
+        return known.any(axis=1)
+    return known[:, readings.signal].any(axis=1) & known[:, ~readings.signal].any(axis=1)
 
 
 def groups_of(readings: ItemReadings, endpoint: Endpoint, level: float = 0.95) -> tuple[Group, ...]:
@@ -121,12 +126,4 @@ def _group(
 ) -> Group:
     part = readings.of(chosen)
     signals = int(part.signal.sum())
-    both = 0 < signals < len(part.signal) or readings.item.kind == "pair"
-    nothing = ReaderFigures(np.full(len(part.readers), np.nan), None, 0.5, len(part.signal))
-    return Group(
-        kind,
-        name,
-        signals,
-        len(part.signal) - signals,
-        pooled_of(part, endpoint, level) if both and answering(part).any() else pooled(nothing, level),
-    )
+    return Group(kind, name, signals, len(part.signal) - signals, pooled_of(part, endpoint, level))

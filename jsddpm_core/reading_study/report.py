@@ -134,6 +134,7 @@ def as_tree(analysis: Analysis) -> dict[str, Any]:
         "readers": len(analysis.logs),
         "cases": len(analysis.manifest.cases),
         "verdict": sentence_of(analysis),
+        "notes": list(analysis.notes),
     }
     if conclusion is not None:
         tree |= {
@@ -168,6 +169,7 @@ def page(analysis: Analysis, tables: Sequence[Table], drawn: Sequence[Drawn]) ->
         f'<p class="quiet">Blinded reading study, analysed with JSDDPM {escape(__version__)}. Research use only.</p>',
         f"<h1>{escape(manifest.title)}</h1>",
         f'<p class="verdict">{escape(sentence_of(analysis))}</p>',
+        *(f"<p>{escape(note)}</p>" for note in analysis.notes),
         _facts(analysis),
     ]
     for title, names, stems in _SECTIONS:

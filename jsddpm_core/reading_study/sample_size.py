@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 from scipy.stats import binom, nct
+from statsmodels.stats.proportion import proportion_confint
 
 from jsddpm_core.reading_study.laws import quantile, scaled, unscaled, upper_tail
 from jsddpm_core.reading_study.multireader import single_modality
-from jsddpm_core.reading_study.proportions import wilson
 
 LARGEST = 5000
 """Cases an arm that are looked at."""
@@ -58,6 +58,21 @@ class Expected:
     power_difference: float
     power_equivalence: float | None
     assumptions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ExpectedProportion:
+    """What so many answers of one reader can be expected to give.
+
+    Attributes:
+        answers: to cases of either class alike, or to pairs.
+        width: of the interval of the proportion correct.
+        power_difference: chance of rejecting guessing.
+    """
+
+    answers: int
+    width: float
+    power_difference: float
 
 
 def area_variance(area: float, cases_an_arm: int) -> float:
@@ -172,15 +187,43 @@ def cases_needed(
     return None
 
 
+def expected_proportion(answers: int, proportion: float = 0.5, alpha: float = 0.05) -> ExpectedProportion:
+    """What to expect of one reader's proportion correct.
+
+    Args:
+        answers: 1 or more.
+        proportion: correct, of the reader; 0.5 where they guess.
+        alpha: two-sided.
+    """
+    width = proportion_width(answers, proportion, 1 - alpha)
+    return ExpectedProportion(answers, width, proportion_power(answers, proportion, alpha))
+
+
 def proportion_width(n: int, proportion: float = 0.5, level: float = 0.95) -> float:
     """Expected width of the Wilson interval of one reader's proportion correct over n answers."""
-    widths = [(e.high or 0.0) - (e.low or 0.0) for e in (wilson(k, n, level) for k in range(n + 1))]
-    return float(np.array(widths) @ binom.pmf(np.arange(n + 1), n, proportion))
+    counts = np.arange(n + 1)
+    low, high = proportion_confint(counts, n, alpha=1 - level, method="wilson")
+    return float((high - low) @ binom.pmf(counts, n, proportion))
 
 
 def proportion_power(n: int, proportion: float, alpha: float = 0.05) -> float:
     """Chance that the exact two-sided binomial test of n answers rejects guessing, for one reader."""
     return float(_powers(np.array([n]), proportion, alpha)[0])
+
+
+def answers_for_width(width: float, proportion: float = 0.5, alpha: float = 0.05, largest: int = 2000) -> int | None:
+    """The smallest n whose interval is expected to be no wider.
+
+    Args:
+        width: of the Wilson interval of one reader's proportion correct.
+        proportion: correct, of the reader.
+        alpha: two-sided.
+        largest: n that is looked at.
+
+    Returns:
+        None where more are needed.
+    """
+    return next((n for n in range(5, largest + 1) if proportion_width(n, proportion, 1 - alpha) <= width), None)
 
 
 def answers_needed(proportion: float, power: float = 0.8, alpha: float = 0.05, largest: int = 2000) -> int | None:

@@ -55,7 +55,7 @@ def read_sidecars(folders: Sequence[Path]) -> list[tuple[Path, Sidecar]]:
     for folder in folders:
         files = sorted(folder.glob("sample-*.json"))
         if not files:
-            raise StudyError(f"{folder} holds no results of jsddpm sample", "name the folder of a run")
+            raise StudyError(f"{folder} holds no synthetic slices with their records", "name the folder of a run")
         found += [(file, read_sidecar(file)) for file in files]
     return found
 
