@@ -54,10 +54,12 @@ demo: $(READY)
 	@rm -rf demo-output
 	$(JSDDPM) sample --model $(MODEL) --pathology infarct --position 18 --count 4 --seed 1 --out demo-output/infarct
 	$(JSDDPM) sample --model $(MODEL) --pathology ms --position 18 --count 4 --seed 1 --out demo-output/ms
+	$(JSDDPM) sample --model $(MODEL) --pathology fcd-simulated --position 18 --count 4 --seed 1 \
+		--out demo-output/fcd-simulated
 	$(JSDDPM) sample --model $(MODEL) --pathology none --position 18 --count 4 --seed 1 --out demo-output/none
 	@echo
 	@echo "Pictures of what was made, masks outlined:"
-	@for pathology in infarct ms none; do echo "  $(CURDIR)/demo-output/$$pathology/overview.png"; done
+	@for pathology in infarct ms fcd-simulated none; do echo "  $(CURDIR)/demo-output/$$pathology/overview.png"; done
 
 # Two test processes with one thread each: sums keep their order, and the processes do not fight over the cores.
 test: $(READY)
