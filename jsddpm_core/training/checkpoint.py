@@ -86,7 +86,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         with zipfile.ZipFile(path) as archive:  # torch does not look at its own checksums
             harmed = archive.testzip()
         content = torch.load(path, map_location="cpu", weights_only=True)
-        if harmed is not None or not isinstance(content["global_step"], int):
+        if harmed is not None or not isinstance(content, dict):
             raise ValueError(harmed)
         return content
     except FileNotFoundError as error:
@@ -95,6 +95,18 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise TrainingError(
             f"the checkpoint {path} could not be read", "choose another one; it is damaged or not one of ours"
         ) from error
+
+
+def steps_done(path: Path) -> int:
+    """The optimiser steps that a run's checkpoint was written after.
+
+    Raises:
+        TrainingError: as `read_checkpoint`, and if it does not say.
+    """
+    said = read_checkpoint(path).get("global_step")
+    if not isinstance(said, int):
+        raise TrainingError(f"the checkpoint {path} says nothing of its run", "choose one of a run's checkpoints")
+    return said
 
 
 def sync_folder(folder: Path) -> None:

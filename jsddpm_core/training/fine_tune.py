@@ -19,7 +19,7 @@ from jsddpm_core.files import make_folder, output_error, write_file
 from jsddpm_core.generation.synthesizer import resolve_device
 from jsddpm_core.machine import first_of_many
 from jsddpm_core.progress import Progress
-from jsddpm_core.training.checkpoint import read_checkpoint
+from jsddpm_core.training.checkpoint import steps_done
 from jsddpm_core.training.consistency import check_same_preparation, check_same_settings
 from jsddpm_core.training.events import Event, Message, OnEvent, ShouldStop, never, unheard
 from jsddpm_core.training.finish import finish_run
@@ -244,7 +244,7 @@ def _train(work: _Work, plan: Plan, cache: SliceCache, devices: int | str, nodes
         work.step = work.steps = int(done["step"])
         return FitResult(last, None, work.step, True)
     if last.is_file():
-        work.step = int(read_checkpoint(last)["global_step"])
+        work.step = steps_done(last)
     work.state("training")
     fitted = _fit(work, plan, cache, devices, nodes, accelerator)
     work.step = fitted.steps
