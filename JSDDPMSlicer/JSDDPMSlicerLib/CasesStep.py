@@ -179,6 +179,11 @@ class CasesStep:
         found = [CaseRow.of(told, self.vocabulary) for told in job.result["cases"]]
         datasets = {row.entry["dataset"] for row in found}
         others = [row for row in self.rows if row.entry["dataset"] not in datasets]
+        twice = self._sameNameElsewhere(job.params.get("folder"), datasets)
+        if twice:
+            self._said = _("Two folders are called {name}: rename one of them.").format(name=twice)
+            self._onChanged()
+            return
         if others and "folder" in job.params:
             entries = [row.request(self.vocabulary) for row in others] + [row.entry for row in found]
             self._survey({"cases": entries})
@@ -192,6 +197,17 @@ class CasesStep:
         self.table.setRows(found)
         self._fillPathologies()
         self._onChanged()
+
+    def _sameNameElsewhere(self, folder: str | None, datasets: set[str]) -> str:
+        """The data set that the table has from another folder than this one; empty where there is none."""
+        if folder is None or Path(folder).name == SceneCases.DATASET:  # the copies of a scene move with their run
+            return ""
+        here = Path(folder).resolve()
+        for row in self.rows:
+            parent = Path(row.entry["image"]).parent.resolve()
+            if row.entry["dataset"] in datasets and here not in (parent, *parent.parents):
+                return row.entry["dataset"]
+        return ""
 
     def _draftFolder(self) -> Path:
         if self.draft is None:

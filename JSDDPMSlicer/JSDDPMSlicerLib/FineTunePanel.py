@@ -309,7 +309,7 @@ class FineTunePanel:
         if not self.cases.taken:
             return ""
         names = list(dict.fromkeys(row.entry["dataset"] for row in self.cases.taken))
-        return _("Fine-tuned on {cases}").format(cases=", ".join(names))
+        return _("Fine-tuned on {cases}").format(cases=", ".join(names))[:200]
 
     def _model(self) -> dict[str, Any]:
         said = self.training.request()

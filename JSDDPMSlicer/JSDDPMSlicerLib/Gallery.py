@@ -111,7 +111,10 @@ class Gallery:
         self.ui.galleryCaption.text = self._said
 
     def _onJob(self, job: Job) -> None:
-        if not job.ended or job is not self.job:
+        if not job.ended:
+            return
+        if job is not self.job:  # given up meanwhile; it may have been done all the same
+            removePath(Path(job.params["out"]).parent)
             return
         self.job = None
         if job.state is JobState.SUCCEEDED:
@@ -200,7 +203,11 @@ class Gallery:
         return " ".join(said)
 
     def _forget(self) -> None:
-        """Takes all away and brings the user's view back."""
+        """Takes all away, what is being prepared too, and brings the user's view back."""
+        job, self.job = self.job, None
+        if job is not None:
+            self.worker.cancel(job)
+            self._folder = None  # its end removes it: until then, the worker writes into it
         there = bool(self.nodes)
         self._removeNodes()
         if there and self._before is not None:

@@ -95,6 +95,16 @@ def problem(volume: Any) -> str:
     return f"{name}: {wrong}." if wrong is not None else ""
 
 
+def isThere(case: SceneCase) -> bool:
+    """Whether the volume and the segment of a case are still in the scene."""
+    if not slicer.mrmlScene.IsNodePresent(case.volume):
+        return False
+    if case.lesion is None:
+        return True
+    node, segment = case.lesion.segmentation, case.lesion.segment
+    return bool(slicer.mrmlScene.IsNodePresent(node)) and node.GetSegmentation().GetSegment(segment) is not None
+
+
 def write(cases: Sequence[SceneCase], folder: Path) -> Iterator[str]:
     """Writes `images/NAME.nii` and `masks/NAME.nii`, one piece of work per `yield`.
 
@@ -110,6 +120,8 @@ def write(cases: Sequence[SceneCase], folder: Path) -> Iterator[str]:
         (folder / kind).mkdir(parents=True, exist_ok=True)
     for case in cases:
         stem = freeStem(case.volume, folder)
+        if not isThere(case):  # each piece of work is in a turn of its own
+            raise ValueError(f"{case.volume.GetName()} or its segment has left the scene")
         if case.lesion is not None:
             mask = _lesionOnGrid(case)
             yield "resample the segment"
@@ -125,7 +137,7 @@ def freeStem(volume: Any, folder: Path) -> str:
     stem = f"sub-{patient}_{own}" if patient else own
     for number in range(1, 10_000):
         chosen = stem if number == 1 else f"{stem}-{number}"
-        if not (folder / IMAGES / f"{chosen}.nii").exists():
+        if not any((folder / kind / f"{chosen}.nii").exists() for kind in (IMAGES, MASKS)):
             return chosen
     raise OSError(f"{folder} is full of volumes named {stem}")
 
@@ -177,4 +189,5 @@ def _write(volume: Any, image: Any, path: Path) -> None:
     storage.SetFileName(str(path))
     storage.SetUseCompression(0)
     if not storage.WriteData(copy) or not path.is_file():
+        path.unlink(missing_ok=True)
         raise OSError(f"{path.name} could not be written")

@@ -112,6 +112,10 @@ class ScenePicker:
         if self.whyNot():
             return
         cases = [SceneCase(volume, lesion) for volume, lesion in self._chosen()]
+        if not all(SceneCases.isThere(case) for case in cases):
+            self.fill()
+            self.ui.sceneStatus.text = _("The scene has changed: choose again.")
+            return
         try:
             folder = self._draftFolder()
         except OSError as error:
@@ -133,8 +137,9 @@ class ScenePicker:
     def _onError(self, error: Exception) -> None:
         self.steps = None
         self.refresh()
-        self.ui.sceneStatus.text = _("The volumes could not be handed over ({reason}): free disk space.").format(
-            reason=error
+        remedy = _("free disk space") if isinstance(error, OSError) else _("choose again")
+        self.ui.sceneStatus.text = _("The volumes could not be handed over ({reason}): {remedy}.").format(
+            reason=error, remedy=remedy
         )
 
     def _onToggled(self, shown: bool) -> None:

@@ -19,6 +19,8 @@ from phantom import make_phantom
 from safetensors.numpy import load_file, save_file
 
 from jsddpm_core.cli import run
+from jsddpm_core.data.volumes import read_volume
+from jsddpm_core.errors import ImageError
 
 NOBODY = 65534
 
@@ -268,6 +270,7 @@ SCANS: dict[str, tuple] = {
     "non-finite values": (np.where(FLAIR > 600, np.nan, FLAIR).astype(np.float32),),
     "an empty image": (np.zeros_like(FLAIR),),
     "a 4-D image": (np.stack([FLAIR, FLAIR], axis=-1),),
+    "a mask that is nowhere above one half": (FLAIR, (0.4 * (FLAIR > 600)).astype(np.float32)),
 }
 
 
@@ -278,6 +281,49 @@ def test_a_scan_with(tmp_path: Path, refused: Callable[..., str], kind: str) -> 
     assert "cases" in said
     if SCANS[kind][0] is not None:
         assert "sub-01_space-MNI152_FLAIR" in said, "the file is named"
+
+
+def test_names_that_are_no_unicode(tmp_path: Path, refused: Callable[..., str]) -> None:
+    write_case(tmp_path / "cases", FLAIR, MASK)
+    try:
+        (tmp_path / "cases" / "sub-01" / "anat").joinpath("sub-01_space-MNI152_FLAIR.nii.gz").rename(
+            tmp_path / "cases" / "sub-\udce4_FLAIR.nii.gz"
+        )
+    except (OSError, UnicodeEncodeError):
+        pytest.skip("this system has Unicode names only")
+    for command in (
+        ["survey", tmp_path / "cases"],
+        ["prepare", tmp_path / "cases", "--out", tmp_path / "cache", "--pathology", "ms"],
+        ["simulate-fcd", tmp_path / "cases", "--out", tmp_path / "copies", "--all"],
+    ):
+        assert "'cases/sub-\\udce4' has letters that are no Unicode: rename its folder or files" in refused(*command)
+
+
+def test_a_scan_that_may_not_be_read(tmp_path: Path) -> None:
+    write_case(tmp_path / "cases", FLAIR, MASK)
+    (image,) = (tmp_path / "cases").rglob("*_FLAIR.nii.gz")
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        (place / "locked").mkdir(mode=0o700)
+        shutil.copy(image, place / "locked" / "scan.nii.gz")
+        shutil.copy(image, place / "scan.nii.gz")
+        with without_privileges(place):
+            (place / "locked").chmod(0)
+            (place / "scan.nii.gz").chmod(0)
+            for scan in (place / "scan.nii.gz", place / "locked" / "scan.nii.gz"):
+                with pytest.raises(ImageError, match=r"scan.nii.gz cannot be opened \(Permission denied\)"):
+                    read_volume(scan)
+            (place / "locked").chmod(0o700)
+    with pytest.raises(ImageError, match=r"cannot be opened \(File name too long\)"):
+        read_volume(tmp_path / ("x" * 300))
+
+
+def test_an_immense_image_is_refused_before_it_takes_the_memory(tmp_path: Path) -> None:
+    image = nibabel.Nifti1Image(np.zeros((2, 2, 2), np.uint8), np.eye(4))
+    image.header["dim"][1:4] = 2000
+    (tmp_path / "bomb.nii").write_bytes(image.header.binaryblock + bytes(4))
+    with pytest.raises(ImageError, match=r"has the sizes \(2000, 2000, 2000\)"):
+        read_volume(tmp_path / "bomb.nii")
 
 
 def test_a_folder_of_cases_that_is_not_there(tmp_path: Path, refused: Callable[..., str]) -> None:

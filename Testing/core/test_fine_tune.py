@@ -8,15 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from fine_tune_fixtures import SETTINGS, STEPS, a_request, assert_same_weights, entries, own_core  # noqa: F401
 
 from jsddpm_core.bundle import check_bundle, read_bundle
 from jsddpm_core.data.slices import SliceCache
-from jsddpm_core.errors import CacheError, OutputError, TrainingError
+from jsddpm_core.errors import CacheError, CaseError, OutputError, RequestError, TrainingError
 from jsddpm_core.files import output_error
 from jsddpm_core.progress import Progress
 from jsddpm_core.training import fine_tune as module
 from jsddpm_core.training import runs
+from jsddpm_core.training.checkpoint import steps_done
 from jsddpm_core.training.events import Event, Message, Metrics
 from jsddpm_core.training.fine_tune import FineTuneResult, fine_tune
 from jsddpm_core.training.request import FineTuneRequest, parse_fine_tune_request
@@ -275,3 +277,65 @@ def test_a_failure_is_noted_even_where_the_disk_has_no_room(tmp_path: Path, monk
     write_state(tmp_path, "failed", step=4, steps=12, reason="the disk is full.", title="t")
     summary = read_run(tmp_path)
     assert summary is not None and (summary.state, summary.reason, summary.step) == ("failed", "the disk is full.", 4)
+
+
+def test_a_run_may_learn_from_controls_only(phantom_cases: Path, tmp_path: Path) -> None:
+    healthy = [entry for entry in entries(phantom_cases) if entry["name"].endswith(("sub-04", "sub-05"))]
+    controls = [{**entry, "mask": None, "pathology": None, "lesion_free": True, "split": None} for entry in healthy]
+    told = Told(trained)
+    run(a_request(phantom_cases, {"training.max_steps": 1}, cases=controls), tmp_path / "run", told)
+    assert "finishing" in told.stages()
+
+
+def test_what_a_resumption_is_refused_for_leaves_the_run_as_it_was(
+    phantom_cases: Path, finished: tuple[Path, Told], tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(finished[0], tmp_path / "run"))
+    before = {path: path.read_bytes() for path in out.glob("*.json")}
+    for key, value in (("training.learning_rate", 1e-3), ("data.grid.first_slice", 12)):
+        with pytest.raises(TrainingError, match="was started with other settings under"):
+            run(a_request(phantom_cases, {key: value, "training.max_steps": STEPS + 1}), out, resume=True)
+    assert {path: path.read_bytes() for path in out.glob("*.json")} == before
+
+
+def test_what_was_prepared_otherwise_is_prepared_again(phantom_cases: Path, tmp_path: Path) -> None:
+    run(a_request(phantom_cases), tmp_path / "run", Told(at("training", 0)))
+    shutil.rmtree(tmp_path / "run" / "checkpoints", ignore_errors=True)
+    told = Told(at("training", 1))
+    run(a_request(phantom_cases, {"data.percentiles": [1.0, 99.0]}), tmp_path / "run", told, resume=True)
+    assert any("prepared again, because" in text and "data.percentiles" in text for text in told.messages())
+    assert "training" in told.stages()
+
+
+def test_a_run_that_failed_before_anything_was_made_gives_its_folder_to_the_next(
+    phantom_cases: Path, tmp_path: Path
+) -> None:
+    bad = a_request(phantom_cases, corrections={"template": str(tmp_path / "absent.nii.gz")})
+    with pytest.raises(CaseError, match=r"the template .*absent.nii.gz is no file"):
+        run(bad, tmp_path / "run")
+    summary = read_run(tmp_path / "run")
+    assert summary is not None and summary.state == "failed"
+    told = Told(at("training", 1))
+    run(a_request(phantom_cases), tmp_path / "run", told)
+    assert "training" in told.stages()
+    with pytest.raises(TrainingError, match="holds a run already"):
+        run(a_request(phantom_cases), tmp_path / "run")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the device is there")
+def test_a_device_that_is_not_there_is_told_before_anything_is_made(phantom_cases: Path, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="device 'cuda' is not there on this machine"):
+        run(a_request(phantom_cases, device="cuda"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("harm", ["a bit", "no steps"])
+def test_a_checkpoint_that_was_changed_is_refused(finished: tuple[Path, Told], tmp_path: Path, harm: str) -> None:
+    path = tmp_path / "last.ckpt"
+    content = bytearray((finished[0] / "checkpoints" / "last.ckpt").read_bytes())
+    content[len(content) // 2] ^= 128
+    path.write_bytes(content)
+    if harm == "no steps":
+        torch.save({"state_dict": {}}, path)
+    with pytest.raises(TrainingError, match=r"last.ckpt (could not be read|says nothing of its run)"):
+        steps_done(path)

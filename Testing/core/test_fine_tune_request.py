@@ -153,3 +153,16 @@ def test_a_value_is_checked_against_the_others() -> None:
     said = check_setting("network.channels", "[48, 96]", config)
     assert said is not None and "2 levels" in said
     assert check_setting("training.epochs", "3", config) is None, "it takes back max_steps"
+
+
+@pytest.mark.parametrize("key", ["title", "licence"])
+def test_a_title_is_one_line(key: str) -> None:
+    with pytest.raises(RequestError, match="more than one line"):
+        parse_fine_tune_request({**TREE, key: "Mine\n# A heading"})
+    assert getattr(parse_fine_tune_request({**TREE, key: "Epilepsie\u00a0: un modèle <b>"}), key)
+
+
+def test_a_date_that_there_is_not_is_bad_yaml(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("name: mine\nseed: 2024-13-45\n", encoding="utf-8")
+    with pytest.raises(RequestError, match="is neither YAML nor JSON: mend its syntax"):
+        read_request(tmp_path / "r.yaml")

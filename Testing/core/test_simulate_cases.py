@@ -292,3 +292,9 @@ def test_a_simulation_needs_its_pathology(heads: Path, tmp_path: Path) -> None:
     with pytest.raises(CaseError, match="no lesional pathology 'fcd-simulated'"):
         prepare([heads], without, tmp_path / "cache", ["ms"], simulate_fcd=0.5)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("site", ["nan", "inf"])
+def test_a_site_is_a_place(heads: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], site: str) -> None:
+    assert run(["simulate-fcd", str(heads), "--out", str(tmp_path / "out"), "--site", site, "0", "0"]) == 2
+    assert f"--site {site} 0.0 0.0 is no place: give RAS millimetres of the image." in capsys.readouterr().err

@@ -343,3 +343,51 @@ def test_two_names_for_one_real_person_are_found(shared_data: Path, tmp_path: Pa
     assert "duplicate of some/sub-1682: the same brain" in found["1489"]
     assert "duplicate of some/sub-1489" in found["1682"]
     assert not any("duplicate" in found[person] for person in ("0002", "0003", "0005"))
+
+
+@pytest.mark.parametrize("length", [1000.0, 1e12])
+def test_voxels_that_are_no_millimetres_are_refused(cases: Path, length: float) -> None:
+    write_image(flair(cases, "sub-02"), phantom(1).flair, np.diag([length, length, length, 1.0]))
+    _, row = survey(cases)
+    assert not row.usable
+    assert "mm long: export it again with its geometry in millimetres" in row.problems[0]
+
+
+def test_a_mask_that_is_nowhere_above_one_half_is_not_taken_for_empty(cases: Path) -> None:
+    write_image(roi(cases, "sub-01"), (phantom().lesion * 0.4).astype(np.float32), phantom().affine)
+    row = only(cases)
+    assert not row.usable
+    assert row.problems[0].endswith("has no value above 0.4: give a mask of 0 and 1")
+
+
+def test_what_is_wrong_with_a_request_is_said_before_the_cases_are_read(
+    cases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = tmp_path / "there.yaml"
+    there.write_text("mine", encoding="utf-8")
+    for more in (["--request", there], ["--request", tmp_path / "r.yaml", "--start", "nope"], ["--config", "nope"]):
+        assert run(["survey", str(cases), "--json", *map(str, more)]) == 2
+        assert '"case"' not in capsys.readouterr().out
+    assert there.read_text(encoding="utf-8") == "mine"
+
+
+def test_a_request_of_no_use_is_not_written(cases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    request = tmp_path / "request.yaml"
+    (cases / "participants.tsv").unlink()
+    assert run(["survey", str(cases), "--request", str(request), "--pathology", "none"]) == 2
+    assert "'none' is no pathology of a lesion: name what the lesions are." in capsys.readouterr().err
+    flair(cases, "sub-01").write_bytes(b"broken")
+    assert run(["survey", str(cases), "--request", str(request)]) == 2
+    assert "no case can be used, so there is nothing to request: mend the cases first." in capsys.readouterr().err
+    assert run(["survey", str(cases), "--gallery", str(tmp_path / "g.png")]) == 2
+    assert "no case can be used, so there is nothing to show: mend the cases first." in capsys.readouterr().err
+    assert not request.exists()
+    assert not (tmp_path / "g.png").exists()
+
+
+def test_a_long_name_of_a_folder_gives_a_title_all_the_same(tmp_path: Path) -> None:
+    folder = tmp_path / ("n" * 240)
+    phantom().write(folder, "sub-01")
+    request = tmp_path / "request.yaml"
+    assert run(["survey", str(folder), "--request", str(request), "--pathology", "fcd"]) == 0
+    assert read_request(request).title.startswith("Fine-tuned on nnn")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -45,6 +46,9 @@ def simulate_fcd(
     report = Reporter(as_json)
     if not cases.is_dir():
         raise CaseError(f"{cases} is not a folder", "give a folder of cases")
+
+    if site is not None and not all(map(math.isfinite, site)):
+        raise CaseError(f"--site {' '.join(map(str, site))} is no place", "give RAS millimetres of the image")
 
     from jsddpm_core.data.fcd_simulation import NOTICE
     from jsddpm_core.data.simulate_cases import SimulationRequest, simulate_cases

@@ -9,7 +9,7 @@ import typer
 
 from jsddpm_core.commands import options
 from jsddpm_core.commands.reporting import Reporter
-from jsddpm_core.errors import CaseError, OutputError
+from jsddpm_core.errors import CaseError, OutputError, RequestError
 
 MOST_LISTED = 60
 
@@ -42,8 +42,17 @@ def survey(
     if gallery is not None and gallery.suffix.lower() != ".png":
         raise OutputError(f"{gallery} is no PNG file", "give a name that ends with .png")
 
+    if request is not None and request.exists():
+        raise RequestError(f"{request} is there already", "choose another name or remove it")
+
+    from jsddpm_core.bundle import find_bundle
+    from jsddpm_core.config_file import load_config
     from jsddpm_core.data.survey import survey as look_at
 
+    # What is wrong with the options is said before the cases are read, which may take long.
+    settings = load_config(config, tuple(override or ()))
+    if request is not None:
+        find_bundle(start)
     with report.progress():
         rows = look_at(cases, report.on_progress)
     for row in rows:
@@ -73,10 +82,8 @@ def survey(
     report.line(f"{len(rows)} cases, {len(usable)} of them usable; {told} have something to look at.")
     pictures: list[str] = []
     if gallery is not None:
-        from jsddpm_core.config_file import load_config
         from jsddpm_core.data.gallery import write_gallery
 
-        settings = load_config(config, tuple(override or ()))
         with report.progress():
             made = write_gallery(
                 usable, settings, gallery.parent, None, report.on_progress, picture=gallery.name, volumes=False

@@ -247,6 +247,13 @@ def _without_ending(name: str) -> str:
     return name.removesuffix("_FLAIR").removesuffix("_flair")
 
 
+def _is_text(name: str) -> bool:
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False
+
+
 def discover(folder: Path, dataset: str | None = None) -> list[Case]:
     """Finds the cases of a folder, sorted by name.
 
@@ -260,8 +267,11 @@ def discover(folder: Path, dataset: str | None = None) -> list[Case]:
     folder = Path(folder)
     if not folder.is_dir():
         raise CaseError(f"{folder} is no folder", "give the folder that holds the cases")
-    dataset = dataset or folder.resolve().name
+    dataset = dataset or folder.resolve().name or "cases"  # a drive has no name
     cases = _bids_cases(folder, dataset) or _flat_cases(folder, dataset)
+    for case in cases:
+        if not _is_text(case.name):
+            raise CaseError(f"{case.name!a} has letters that are no Unicode", "rename its folder or files")
     if not cases:
         raise CaseError(
             f"{folder} holds no FLAIR image",

@@ -127,6 +127,8 @@ def write_gallery(
         PackageError: if skull stripping is wanted and HD-BET is not there.
         OutputError: if `out` cannot be written.
     """
+    if not entries:
+        raise CaseError("no case can be used, so there is nothing to show", "mend the cases first")
     to_grid = ToGrid(config.data, corrections or Corrections())
     make_folder(out)
     colours = {pathology.name: pathology.colour for pathology in config.pathologies}
@@ -140,10 +142,7 @@ def write_gallery(
         tiles += _tiles(case, colours.get(entry.pathology or "", UNKNOWN_COLOUR))
         told.append({**_told(case, out if volumes else None), "page": page if case.reason is None else None})
     if not tiles:
-        raise CaseError(
-            f"none of {len(entries)} cases can be shown" + (f"; the first: {told[0]['reason']}" if told else ""),
-            "mend the cases",
-        )
+        raise CaseError(f"none of {len(entries)} cases can be shown; the first: {told[0]['reason']}", "mend the cases")
     pages = [tiles[start : start + MOST_TILES] for start in range(0, len(tiles), MOST_TILES)]
     names = [_page_name(picture, number) for number in range(len(pages))]
     for name, page_tiles in zip(names, pages, strict=True):

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from jsddpm_core.data.preprocess import foreground, resample, smoothed
-from jsddpm_core.data.volumes import Volume, binary_mask, read_volume
+from jsddpm_core.data.volumes import Volume, binary_mask, lesion_of, read_volume
 from jsddpm_core.errors import ImageError
 
 LEAST_WITHIN_HEAD = 0.9
@@ -48,9 +48,7 @@ def mask_on_image(path: Path, image: Volume, image_path: Path) -> MaskOnImage:
     if mask.data.shape == image.data.shape:
         return MaskOnImage(binary_mask(mask, image, path, image_path), None)
     differed = f"it has {in_words(mask)}, its image {in_words(image)}"
-    if mask.data.min() < 0:
-        raise ImageError(f"{path} has the value {mask.data.min():g}", "give a mask of 0 and 1")
-    lesion = (mask.data > 0.5).astype(np.float32)
+    lesion = lesion_of(mask, path).astype(np.float32)
     to_mask = np.linalg.inv(mask.affine) @ image.affine
     if lesion.any():
         inside = _share_in_head(lesion, mask, image)

@@ -58,6 +58,8 @@ class ToGrid:
     def __init__(self, data: DataConfig, corrections: Corrections) -> None:
         self.data, self.corrections = data, corrections
         self.template_file = corrections.template or default_template()
+        if not self.template_file.is_file():
+            raise CaseError(f"the template {self.template_file} is no file", "name a NIfTI file in MNI152 space")
         self._hd_bet: HdBet | None = find_hd_bet() if corrections.skull_strip else None
 
     @cached_property

@@ -128,7 +128,7 @@ def _entities(case: Case) -> dict[str, str]:
     parts = {key: value for key, value in entities(stem(case.image)).items() if key != "desc"}
     if "sub" in parts:
         return parts
-    person = re.sub(r"[^A-Za-z0-9]", "", case.subject.split("/", 1)[1].removeprefix("sub-"))
+    person = re.sub(r"[\W_]", "", case.subject.split("/", 1)[1].removeprefix("sub-"))
     return {"sub": person, **parts}
 
 

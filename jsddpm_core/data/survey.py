@@ -23,7 +23,7 @@ from jsddpm_core.data.mask_grid import MaskOnImage, mask_on_image
 from jsddpm_core.data.registration import as_declared, in_template_space, require_extent
 from jsddpm_core.data.sides import gain_of_mirroring, header_problem, seem_mirrored
 from jsddpm_core.data.template import load_template
-from jsddpm_core.data.volumes import Volume, read_volume
+from jsddpm_core.data.volumes import Volume, lesion_of, read_volume
 from jsddpm_core.errors import ImageError
 from jsddpm_core.progress import OnProgress, Progress
 from jsddpm_core.training.request import CaseEntry
@@ -130,7 +130,7 @@ def entries_of(folder: Path) -> list[CaseEntry]:
 
 def _is_empty(mask: Path) -> bool:
     try:
-        return not (read_volume(mask).data > 0.5).any()
+        return not lesion_of(read_volume(mask), mask).any()
     except ImageError:
         return False  # the case's own reading says why
 
@@ -139,7 +139,7 @@ def _look_at(entry: CaseEntry, template: Volume) -> _Seen:
     try:
         volume = read_volume(entry.image)
     except ImageError as error:
-        return _Seen(SurveyedCase(entry, problems=(f"the image cannot be used: {error}",), usable=False))
+        return _Seen(SurveyedCase(entry, problems=(f"the image cannot be used: {_without_stop(error)}",), usable=False))
     row = SurveyedCase(
         entry, tuple(volume.data.shape), volume.spacing_mm, "".join(nib.aff2axcodes(volume.affine))
     )  # fmt: skip
@@ -158,7 +158,7 @@ def _look_at(entry: CaseEntry, template: Volume) -> _Seen:
         try:
             mask = mask_on_image(entry.mask, volume, entry.image)
         except ImageError as error:
-            problems.append(f"the mask cannot be used: {error}")
+            problems.append(f"the mask cannot be used: {_without_stop(error)}")
             usable = False
         else:
             row = _with_lesions(row, mask, volume)
@@ -175,6 +175,10 @@ def _look_at(entry: CaseEntry, template: Volume) -> _Seen:
     return _Seen(row, known, gain)
 
 
+def _without_stop(error: ImageError) -> str:
+    return str(error).rstrip(".")  # it stands among others in a list
+
+
 def _no_place(entry: CaseEntry, volume: Volume, template: Volume) -> str | None:
     """Why an image cannot come into the model's space, as far as can be told without the search for it."""
     flat = [axis for axis, size in enumerate(volume.data.shape) if size == 1]
@@ -186,7 +190,7 @@ def _no_place(entry: CaseEntry, volume: Volume, template: Volume) -> str | None:
             extent = [size * length for size, length in zip(volume.data.shape, volume.spacing_mm, strict=True)]
             require_extent(extent, entry.image.name)
     except ImageError as error:
-        return f"it cannot be aligned: {error}"
+        return f"it cannot be aligned: {_without_stop(error)}"
     if flat and flat != [across]:
         return f"it cannot be aligned: {entry.image.name} is a single slice that is not axial"
     return None

@@ -5,6 +5,8 @@ NIfTI files are read by nibabel, NRRD files by SimpleITK.
 
 from __future__ import annotations
 
+import logging
+import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,11 @@ from nibabel.spatialimages import HeaderDataError
 from jsddpm_core.errors import ImageError
 
 AFFINE_TOLERANCE_MM = 0.05
+MOST_VOXELS = 2**29  # of a single image: 800 voxels along each axis
+MOST_MM = 1000.0  # along an axis
+
+# It tells of every header that it mends, on standard error; what cannot be mended is told by the error.
+logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True)
@@ -43,11 +50,18 @@ def read_volume(path: Path) -> Volume:
     """Reads a file of one 3-D image, NIfTI or NRRD (trailing axes of length 1 are dropped, a plane gets a third axis).
 
     Raises:
-        ImageError: if the file is missing or damaged, or holds a 4-D, colour, empty or non-finite image, or an affine
-            that cannot be inverted.
+        ImageError: if the file is missing, locked or damaged, or holds a 4-D, colour, empty, non-finite or immense
+            image, or an affine that cannot be inverted.
     """
     path = Path(path)
-    if not path.is_file():
+    try:
+        there = path.is_file()
+        if there:
+            path.open("rb").close()  # nibabel calls what it may not open damaged
+    except OSError as error:
+        said = error.strerror or type(error).__name__
+        raise ImageError(f"{path} cannot be opened ({said})", "check the path, and who may read it") from error
+    if not there:
         said = "is a link to a file that is not there" if path.is_symlink() else "does not exist"
         raise ImageError(f"{path} {said}", "fetch the file or check the path")
     data, affine, declared_template = _read_nrrd(path) if path.suffix.lower() == ".nrrd" else _read_nifti(path)
@@ -64,7 +78,11 @@ def read_volume(path: Path) -> Volume:
         raise ImageError(f"{path} has {bad} voxels that are NaN or infinite", "replace them by the background value")
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-6:
         raise ImageError(f"{path} has an affine that cannot be inverted", "export it again with its geometry")
-    return Volume(data=data, affine=affine, declared_template=declared_template)
+    volume = Volume(data=data, affine=affine, declared_template=declared_template)
+    longest = max(size * length for size, length in zip(data.shape, volume.spacing_mm, strict=True))
+    if longest > MOST_MM:
+        raise ImageError(f"{path} is {longest:.4g} mm long", "export it again with its geometry in millimetres")
+    return volume
 
 
 def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray, bool]:
@@ -74,7 +92,10 @@ def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray, bool]:
         kind = image.get_data_dtype().kind
         if kind not in "iuf":
             raise ImageError(f"{path} holds values of the type {image.get_data_dtype()}", "give one number a voxel")
-        data = np.asarray(image.dataobj, dtype=np.float32)
+        if math.prod(image.shape) > MOST_VOXELS:
+            raise ImageError(f"{path} has the sizes {image.shape}", "give one 3-D image of a head")
+        with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is counted below
+            data = np.asarray(image.dataobj, dtype=np.float32)
     except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, MemoryError, zlib.error) as error:
         raise ImageError(f"{path} could not be read as NIfTI", "copy or convert the file again") from error
     header = image.header
@@ -108,7 +129,7 @@ def read_mask(path: Path, image: Volume, image_path: Path) -> np.ndarray:
         (I, J, K) uint8 of 0 and 1: values above one half are lesion.
 
     Raises:
-        ImageError: as `read_volume`, and if shape or affine differ from the image's, or values are negative.
+        ImageError: as `read_volume` and `lesion_of`, and if shape or affine differ from the image's.
     """
     return binary_mask(read_volume(path), image, path, image_path)
 
@@ -128,6 +149,18 @@ def binary_mask(mask: Volume, image: Volume, path: Path, image_path: Path) -> np
             f"{path} lies up to {apart:.2f} mm from its image {image_path.name} (affines differ)",
             "resample the mask to its image",
         )
-    if mask.data.min() < 0:
-        raise ImageError(f"{path} has the value {mask.data.min():g}", "give a mask of 0 and 1")
+    return lesion_of(mask, path)
+
+
+def lesion_of(mask: Volume, path: Path) -> np.ndarray:
+    """(I, J, K) uint8 of 0 and 1: values of a mask above one half are lesion.
+
+    Raises:
+        ImageError: if values are negative, or all of them lie between nothing and a lesion.
+    """
+    least, most = float(mask.data.min()), float(mask.data.max())
+    if least < 0:
+        raise ImageError(f"{path} has the value {least:g}", "give a mask of 0 and 1")
+    if 0 < most <= 0.5:
+        raise ImageError(f"{path} has no value above {most:.3g}", "give a mask of 0 and 1")
     return (mask.data > 0.5).astype(np.uint8)

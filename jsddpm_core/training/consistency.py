@@ -51,12 +51,27 @@ def check_same_run(record: dict, config: Config, cache: SliceCache, start: Bundl
             f"the run in {out} was started from another model", "resume with the same start model or start a new run"
         )
 
+    check_same_settings(record["config"], config, out)
+
+
+def check_same_settings(before: dict, config: Config, out: Path) -> None:
+    """Of a run's configuration, its length alone may change.
+
+    Args:
+        before: the configuration that it was started with, as plain values.
+        config: that it shall go on with.
+        out: the run's folder.
+
+    Raises:
+        TrainingError: if more has changed.
+    """
+
     def comparable(tree: dict) -> dict:
         training = {key: value for key, value in tree["training"].items() if key not in ("max_steps", "epochs")}
         return {**tree, "training": training}
 
-    before, now = comparable(record["config"]), comparable(config.model_dump(mode="json"))
-    changed = sorted(key for key in now if before.get(key) != now[key])
+    earlier, now = comparable(before), comparable(config.model_dump(mode="json"))
+    changed = sorted(key for key in now if earlier.get(key) != now[key])
     if changed:
         raise TrainingError(
             f"the run in {out} was started with other settings under {', '.join(changed)}",

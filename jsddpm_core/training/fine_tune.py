@@ -16,9 +16,11 @@ from jsddpm_core.data.prepare import prepare_entries
 from jsddpm_core.data.slices import SliceCache
 from jsddpm_core.errors import CacheError, JsddpmError, OutputError, TrainingError, unforeseen
 from jsddpm_core.files import make_folder, output_error, write_file
+from jsddpm_core.generation.synthesizer import resolve_device
 from jsddpm_core.machine import first_of_many
 from jsddpm_core.progress import Progress
-from jsddpm_core.training.checkpoint import read_checkpoint
+from jsddpm_core.training.checkpoint import steps_done
+from jsddpm_core.training.consistency import check_same_preparation, check_same_settings
 from jsddpm_core.training.events import Event, Message, OnEvent, ShouldStop, never, unheard
 from jsddpm_core.training.finish import finish_run
 from jsddpm_core.training.fit import FitResult, fit
@@ -97,6 +99,7 @@ def fine_tune(
 
     Raises:
         TrainingError: if the folder holds another run, or training cannot go on.
+        RequestError: if the device is not there.
         JsddpmError: whatever else a user can mend; the folder's state says it too.
     """
     out = Path(out).resolve()
@@ -104,7 +107,9 @@ def fine_tune(
     if not first_of_many():
         return _follow(work, devices, nodes, accelerator)
     plan = plan_of(request)
-    _claim(out, request, resume)
+    if accelerator == "auto":
+        resolve_device(request.device)  # whether it is there; the cases may take an hour before it is used
+    _claim(out, plan, resume)
     try:
         work.state("preparing")
         cache = _cache(work, plan)
@@ -161,23 +166,34 @@ class _Work:
             raise Stopped
 
 
-def _claim(out: Path, request: FineTuneRequest, resume: bool) -> None:
-    """Makes the run's folder, or makes sure that it is this run's and nobody else's."""
+def _claim(out: Path, plan: Plan, resume: bool) -> None:
+    """Makes the run's folder, or makes sure that it is this run's and nobody else's.
+
+    A run that failed before anything was made gives its folder to the next, whose request has been mended.
+    """
+    request = plan.request
     said = read_state(out)
     if said is not None and at_work(said) and said.pid != os.getpid():
         raise TrainingError(
             f"the run in {out} is under way in process {said.pid} on {said.host}", "wait for it or stop it first"
         )
     if resume:
-        differs = same_run(request, read_run_request(out))
+        earlier = read_run_request(out)
+        differs = same_run(request, earlier)
         if differs is not None:
             raise TrainingError(
                 f"the run in {out} was started with another '{differs}'", "resume with its own request, or start anew"
             )
-    elif (out / REQUEST).exists():
+        if (out / CHECKPOINTS / "last.ckpt").exists():
+            check_same_settings(plan_of(earlier).config.model_dump(mode="json"), plan.config, out)
+    elif (out / REQUEST).exists() and not (said is not None and said.state == "failed" and _is_unmade(out)):
         raise TrainingError(f"{out} holds a run already", "resume it or choose another folder")
     make_folder(out)
     write_file(out / REQUEST, request.model_dump_json(indent=1).encode())
+
+
+def _is_unmade(out: Path) -> bool:
+    return not any((out / name).exists() for name in (PREPARED, CACHE, CHECKPOINTS))
 
 
 def _cache(work: _Work, plan: Plan) -> SliceCache:
@@ -190,8 +206,9 @@ def _cache(work: _Work, plan: Plan) -> SliceCache:
     if earlier is not None:
         try:
             found = SliceCache.open(folder, verify=True)
+            check_same_preparation(plan.config, found)
             cache = found if found.digest == earlier.get("digest") else None
-        except CacheError as error:
+        except (CacheError, TrainingError) as error:
             work.event(Message("warning", f"The slices are prepared again, because {error.message}."))
     if cache is None:
         cache = _prepare(work, plan, folder)
@@ -227,7 +244,7 @@ def _train(work: _Work, plan: Plan, cache: SliceCache, devices: int | str, nodes
         work.step = work.steps = int(done["step"])
         return FitResult(last, None, work.step, True)
     if last.is_file():
-        work.step = int(read_checkpoint(last)["global_step"])
+        work.step = steps_done(last)
     work.state("training")
     fitted = _fit(work, plan, cache, devices, nodes, accelerator)
     work.step = fitted.steps

@@ -58,7 +58,7 @@ class SlicePools:
         if not len(others):
             share = 1.0
         self._pools = [*lesion_pools, others] if len(others) else lesion_pools
-        chances = [share / len(lesion_pools)] * len(lesion_pools) + ([1 - share] if len(others) else [])
+        chances = [share / len(lesion_pools) for _ in lesion_pools] + ([1 - share] if len(others) else [])
         if replayed:
             self._pools.append(_replay(cache))
             chances = [*(chance * (1 - replayed) for chance in chances), replayed]

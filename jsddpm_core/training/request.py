@@ -64,6 +64,9 @@ ELSEWHERE: Final = {
 """Configuration keys that the request has words of its own for."""
 
 
+MOST_OF_A_TITLE: Final = 200
+
+
 def _absolute(path: Path) -> Path:
     if not path.is_absolute() or "\0" in str(path):
         raise ValueError("it is not an absolute path")
@@ -153,7 +156,7 @@ class FineTuneRequest(Strict):
     version: Literal[1] = 1
     task: Literal["fine-tune"] = "fine-tune"
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)
-    title: str = Field(min_length=1, max_length=200)
+    title: str = Field(min_length=1, max_length=MOST_OF_A_TITLE)
     licence: str = ""
     cases: tuple[CaseEntry, ...] = Field(min_length=1)
     pathologies: tuple[Pathology, ...] = ()
@@ -168,6 +171,13 @@ class FineTuneRequest(Strict):
     replay_slices: int = Field(64, ge=0, le=100_000)
     seed: int = Field(0, ge=0)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+    @field_validator("title", "licence")
+    @classmethod
+    def _is_one_line(cls, said: str) -> str:
+        if said and said.splitlines() != [said]:
+            raise ValueError("it has more than one line")
+        return said
 
     @field_validator("cases")
     @classmethod

@@ -12,7 +12,7 @@ import yaml
 from jsddpm_core.bundle import find_bundle, read_bundle
 from jsddpm_core.errors import RequestError
 from jsddpm_core.files import write_file
-from jsddpm_core.training.request import CaseEntry, FineTuneRequest, parse_fine_tune_request
+from jsddpm_core.training.request import MOST_OF_A_TITLE, CaseEntry, FineTuneRequest, parse_fine_tune_request
 
 _PATHS = ("image", "mask", "t1w")
 
@@ -27,7 +27,7 @@ def read_request(path: Path) -> FineTuneRequest:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RequestError(f"{path} could not be read ({error.strerror})", "name a request's file") from error
-    except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+    except (ValueError, yaml.YAMLError, RecursionError) as error:  # a date that there is not is a ValueError
         raise RequestError(f"{path} is neither YAML nor JSON", "mend its syntax") from error
     if not isinstance(tree, dict):
         raise RequestError(f"{path} holds no keys", "write a request's keys, such as name, title and cases")
@@ -44,9 +44,14 @@ def draft_request(cases: Sequence[CaseEntry], start: str, pathology: str | None 
 
     Raises:
         BundleError: if there is no such bundle.
-        RequestError: if the pathology's name cannot be one.
+        RequestError: if there is no case, or the pathology's name cannot be one.
     """
-    known = {entry.name for entry in read_bundle(find_bundle(start)).manifest.pathologies}
+    if not cases:
+        raise RequestError("no case can be used, so there is nothing to request", "mend the cases first")
+    told = {entry.name: entry for entry in read_bundle(find_bundle(start)).manifest.pathologies}
+    if pathology in told and not told[pathology].lesional:
+        raise RequestError(f"'{pathology}' is no pathology of a lesion", "name what the lesions are")
+    known = set(told)
     named = [
         case.model_copy(update={"pathology": pathology})
         if pathology is not None and case.mask is not None and case.pathology is None and not case.lesion_free
@@ -58,7 +63,7 @@ def draft_request(cases: Sequence[CaseEntry], start: str, pathology: str | None 
     return parse_fine_tune_request(
         {
             "name": re.sub(r"[^a-z0-9]+", "-", "-".join(datasets).lower()).strip("-")[:48] or "fine-tuned",
-            "title": f"Fine-tuned on {', '.join(datasets)}",
+            "title": " ".join(f"Fine-tuned on {', '.join(datasets)}".split())[:MOST_OF_A_TITLE],
             "start": start,
             "preset": "standard",
             "pathologies": [{"name": name, "label": name.replace("-", " ").capitalize()} for name in sorted(new)],
