@@ -26,13 +26,17 @@ class LpTerm(TermBase):
 
     kind: Literal["lp"] = Field("lp", description="of the term")
     p: float = Field(1.5, gt=0, description="exponent of the error: 1 is L1, 2 is L2")
-    lesion_weight: float = Field(1.0, ge=1, description="how much more an error inside a lesion counts")
+    lesion_weight: float = Field(
+        1.0, ge=1, description="of an error inside a lesion; above 1, lesions are drawn too large"
+    )
 
 
 class HuberTerm(TermBase):
     kind: Literal["huber"] = Field("huber", description="of the term")
     delta: float = Field(0.1, gt=0, description="error from which the loss rises linearly")
-    lesion_weight: float = Field(1.0, ge=1, description="how much more an error inside a lesion counts")
+    lesion_weight: float = Field(
+        1.0, ge=1, description="of an error inside a lesion; above 1, lesions are drawn too large"
+    )
 
 
 class FocalFrequencyTerm(TermBase):

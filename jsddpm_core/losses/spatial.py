@@ -13,7 +13,9 @@ from torch import Tensor
 def lesion_weights(lesion: Tensor, lesion_weight: float) -> Tensor:
     """Voxel weights: `lesion_weight` inside the lesion, 1 outside, divided by the image's mean weight.
 
-    The division keeps an image with a large lesion from counting more than one with a small or no lesion.
+    The division keeps an image with a large lesion from counting more than one with a small or no lesion. A weight
+    above 1 has a price: the minimum of the loss is no longer the mean of x0 given x_t but E[w x0 | x_t] / E[w | x_t],
+    which holds more lesion than there is. Over the steps of sampling this adds up, and lesions come out too large.
 
     Args:
         lesion: bool `(B, 1, *S)`.
