@@ -121,6 +121,7 @@ def training(chosen: argparse.Namespace, peer: Path | None, bf16: bool) -> dict[
         cache=cache,
         peer=peer,
         precisions=("fp32", "bf16") if bf16 else ("fp32",),
+        repeats=chosen.repeats,
         wall_s=chosen.wall_time,
         seeds=chosen.seeds,
     )
@@ -147,6 +148,7 @@ def main() -> int:
     parser.add_argument("--peer", type=Path, default=PROJECT / "build/peer", help="folder for the peer's wheel")
     parser.add_argument("--cache", type=Path, default=PROJECT / "cache/demo", help="slices to train on")
     parser.add_argument("--data", type=Path, default=PROJECT.parent / "shared/data", help="cases where there is none")
+    parser.add_argument("--repeats", type=int, default=4, help="of two training steps of each network and precision")
     parser.add_argument("--wall-time", type=float, default=60.0, help="seconds that each network trains for")
     parser.add_argument("--seeds", type=int, default=3, help="runs of that")
     parser.add_argument("--out", type=Path, default=HERE / "results")
