@@ -93,6 +93,14 @@ def test_a_missing_and_an_empty_mask_are_told_apart(cases: Path) -> None:
     assert empty.usable and missing.usable
 
 
+def test_a_mask_of_the_healthy_part_or_of_the_whole_brain_is_pointed_out(cases: Path) -> None:
+    head = phantom()
+    write_image(roi(cases, "sub-01"), ((head.flair > 0) & (head.lesion == 0)).astype(np.uint8), head.affine)
+    assert "of the head: it looks inverted, or like a mask of the brain" in only(cases).problems[0]
+    write_image(roi(cases, "sub-01"), (head.flair > 0).astype(np.uint8), head.affine)
+    assert only(cases).problems == ("the mask covers 100% of the head: it looks inverted, or like a mask of the brain",)
+
+
 def test_a_control_needs_no_mask(cases: Path) -> None:
     phantom(1, None).write(cases, "sub-02", mask=False)
     phantom(2, None).write(cases, "sub-03")

@@ -20,6 +20,7 @@ from jsddpm_core.data.duplicates import Print, duplicates, print_of
 from jsddpm_core.data.entries import entry_of, is_control, said_pathology
 from jsddpm_core.data.looks import Looks, coarse_of, looks_of
 from jsddpm_core.data.mask_grid import MaskOnImage, mask_on_image
+from jsddpm_core.data.preprocess import foreground
 from jsddpm_core.data.registration import as_declared, in_template_space, require_extent
 from jsddpm_core.data.sides import gain_of_mirroring, header_problem, seem_mirrored
 from jsddpm_core.data.template import load_template
@@ -30,6 +31,7 @@ from jsddpm_core.training.request import CaseEntry
 
 SURVEYING = "looking at the cases"
 FEW_VOXELS = 3  # a lesion of fewer is a slip of the pen
+MOST_OF_HEAD = 0.4  # an infarct of all that one middle cerebral artery feeds takes some 0.2 of the brain
 
 NO_MASK = "no mask: it teaches the image only; if it is known to be free of lesions, say so"
 EMPTY_MASK = "empty mask: it counts as free of lesions"
@@ -162,7 +164,7 @@ def _look_at(entry: CaseEntry, template: Volume) -> _Seen:
             usable = False
         else:
             row = _with_lesions(row, mask, volume)
-            problems += _of_mask(row, mask)
+            problems += _of_mask(row, mask, volume)
             if entry.lesion_free and mask.data.any():
                 usable = False
             gain = gain_of_mirroring(volume, mask.data)
@@ -202,7 +204,10 @@ def _with_lesions(row: SurveyedCase, mask: MaskOnImage, volume: Volume) -> Surve
     return replace(row, lesion_ml=size_ml, lesions=int(count))
 
 
-def _of_mask(row: SurveyedCase, mask: MaskOnImage) -> Iterable[str]:
+def _of_mask(row: SurveyedCase, mask: MaskOnImage, volume: Volume) -> Iterable[str]:
+    covered = float(mask.data[foreground(volume.data)].mean())
+    if covered > MOST_OF_HEAD:
+        yield f"the mask covers {covered:.0%} of the head: it looks inverted, or like a mask of the brain"
     if mask.differed is not None:
         yield f"mask on another grid: {mask.differed}; it is resampled to its image"
     if not mask.data.any() and not row.entry.lesion_free:
