@@ -64,7 +64,7 @@ demo: $(READY)
 # Two test processes with one thread each: sums keep their order, and the processes do not fight over the cores.
 test: $(READY)
 	@$(RUN) $(SYSTEM_LIBRARIES) --required
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -m "not slow"
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist worksteal -m "not slow"
 
 faults: $(READY)
 	@$(RUN) $(SYSTEM_LIBRARIES) --required

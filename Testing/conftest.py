@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from warm_python import launcher
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -18,3 +21,13 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real scans are not here: set JSDDPM_DATA to their folder ({folder} does not exist)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An interpreter that starts `-m jsddpm_core` with everything imported, as `PythonSlicer`."""
+    if not hasattr(os, "fork"):
+        yield Path(sys.executable)
+        return
+    with launcher(tmp_path_factory.mktemp("warm")) as folder:
+        yield folder / "PythonSlicer"

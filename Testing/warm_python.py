@@ -1,10 +1,10 @@
-"""A Python that has imported already: the workers of the panels' tests start in it at once.
+"""A Python that has imported already: workers and commands that tests start begin in it at once.
 
-Importing PyTorch and MONAI takes seconds of processor time, and every test of a panel starts a worker. Here one process
-imports them and forks a child for each worker; `PythonSlicer`, a launcher like Slicer's own of that name, hands over
-its arguments, environment and standard streams, waits, and ends as the child ended. What the child runs is the worker's
-real code in a process of its own; what is not seen this way is the start of a fresh interpreter, which the tests of
-jobs and faults look at (`cold_start`).
+Importing PyTorch, MONAI and Lightning takes seconds of processor time, and every test of a panel starts a worker. Here
+one process imports them and forks a child for each; `PythonSlicer`, a launcher like Slicer's own of that name, hands
+over its arguments, environment and standard streams, passes SIGINT and SIGTERM on, and ends as the child ended. What
+the child runs is the real code in a process of its own; what is not seen this way is the start of a fresh interpreter,
+which the tests of jobs, of faults and of the command line look at.
 """
 
 from __future__ import annotations
@@ -36,12 +36,18 @@ there.sendmsg([len(said).to_bytes(4, "big")], streams)
 there.sendall(said)
 for stream in (0, 1, 2):
     os.close(stream)
-answer = there.recv(8)
+child = int(there.recv({digits}, socket.MSG_WAITALL))
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda number, _frame: os.kill(child, number))
+answer = there.recv({digits}, socket.MSG_WAITALL)
 code = int(answer) if answer else -signal.SIGKILL
 if code < 0:
+    signal.signal(-code, signal.SIG_DFL) if -code != signal.SIGKILL else None
     os.kill(os.getpid(), -code)
 os._exit(code)
 """
+DIGITS = 8
+"""Of the child's number, and of what it ended with."""
 
 HEAVY = (
     "jsddpm_core.worker.server", "jsddpm_core.worker.synthesis", "jsddpm_core.worker.training",
@@ -67,6 +73,7 @@ def serve(address: str) -> None:
             connection, _ = listener.accept()
             child = _fork(connection, [listener, *children.values()])
             children[child] = connection
+            _tell(connection, child)
         for child, connection in list(children.items()):
             gone, status = os.waitpid(child, os.WNOHANG)
             if gone:
@@ -77,9 +84,9 @@ def serve(address: str) -> None:
         os.kill(child, signal.SIGKILL)
 
 
-def _tell(connection: socket.socket, code: int) -> None:
+def _tell(connection: socket.socket, number: int) -> None:
     with suppress(OSError):  # the launcher was killed
-        connection.sendall(str(code).encode())
+        connection.sendall(f"{number:{DIGITS}d}".encode())
 
 
 def _fork(connection: socket.socket, others: list[socket.socket]) -> int:
@@ -120,7 +127,7 @@ def launcher(folder: Path) -> Iterator[Path]:
     """A folder with `PythonSlicer` in it; ends its processes afterwards."""
     address = str(folder / "warm.socket")
     program = folder / "PythonSlicer"
-    program.write_text(LAUNCHER.format(python=sys.executable, address=address))
+    program.write_text(LAUNCHER.format(python=sys.executable, address=address, digits=DIGITS))
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     paths = os.pathsep.join(filter(None, (str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH"))))
     server = subprocess.Popen(

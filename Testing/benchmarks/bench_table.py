@@ -20,6 +20,7 @@ def as_markdown(results: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|---|---|---|",
         *(_row(name, result, peaks) for name, result in results["candidates"].items()),
         "",
+        *(f"- {line}" for line in _limits(results["candidates"])),
         *(f"- {line}" for line in _targets(results)),
     ]
     return "\n".join(lines) + "\n"
@@ -52,6 +53,15 @@ def _row(name: str, result: dict[str, Any], peaks: dict[str, float]) -> str:
         f"| {name} | {evaluation['seconds']:.3f} | {evaluation['cpu_seconds']:.3f} | {gflop} | {share} | {steps} "
         f"| {whole['seconds']:.1f} | {whole['cpu_seconds']:.1f} | {result['memory_gb']:.2f} GB |"
     )
+
+
+def _limits(candidates: dict[str, Any]) -> list[str]:
+    """Which operations an evaluation's time goes to."""
+    return [
+        f"Time of {name}: " + ", ".join(f"{family} {share:.0%}" for family, share in result["shares"].items()) + "."
+        for name, result in candidates.items()
+        if "shares" in result
+    ]
 
 
 def _targets(results: dict[str, Any]) -> list[str]:

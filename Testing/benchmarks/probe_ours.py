@@ -12,6 +12,7 @@ import sys
 
 import torch
 from network_cost import network_cost
+from operator_shares import operator_shares
 from timing import peak_memory_gb, timed
 
 from jsddpm_core.config_file import load_config
@@ -24,7 +25,7 @@ from jsddpm_core.networks.joint_unet import build_network
 
 @torch.no_grad()
 def main(name: str, precision: str, steps: int, run: int, repeats: int) -> dict[str, object]:
-    """Seconds and cost of an evaluation, seconds a slice, memory."""
+    """Seconds and cost of an evaluation and what takes them, seconds a slice, memory."""
     torch.manual_seed(0)
     config = load_config(name)
     network = build_network(config).eval().requires_grad_(False).to(memory_format=torch.channels_last)
@@ -41,11 +42,13 @@ def main(name: str, precision: str, steps: int, run: int, repeats: int) -> dict[
     x, t = noise.initial(), torch.tensor([500.0])
     denoise = denoiser.bind(condition)
     evaluation = timed(lambda: denoise(x, t), repeats, warm_up=2)
+    shares = operator_shares(lambda: denoise(x, t))
     grid = schedule.grid(schedule.times(config.sampling.grid, run))
     sampler = sampler_of(config.sampling)
     short = timed(lambda: sampler(denoiser.bind(condition), noise.initial(), grid, noise), 1, warm_up=0)
     return {
         "evaluation": evaluation,
+        "shares": shares,
         **network_cost(config),
         "slice": {key: short[key] * steps / run for key in ("seconds", "cpu_seconds")},
         "steps": steps,

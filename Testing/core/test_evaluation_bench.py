@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from jsddpm_core.config_file import load_config
 from jsddpm_core.networks.joint_unet import JointUNet
@@ -62,6 +63,20 @@ def test_a_peer_that_could_not_be_had_is_said_to_be_missing_and_not_compared(as_
     assert "could not be measured" in text
     assert "there is no bundle to load" in text
     assert "against the peer" not in text
+
+
+def test_the_table_says_what_an_evaluation_spends_its_time_on(as_markdown):
+    candidates = {"fast, fp32": result(0.06, 1.2, gflop=6.0, shares={"convolution": 0.62, "normalisation": 0.38})}
+    assert "- Time of fast, fp32: convolution 62%, normalisation 38%." in as_markdown(results(candidates=candidates))
+
+
+def test_every_operation_belongs_to_one_family():
+    shares = from_benchmarks("operator_shares").operator_shares
+    layer = torch.nn.Sequential(torch.nn.Conv2d(4, 4, 3, padding=1), torch.nn.GroupNorm(2, 4), torch.nn.SiLU())
+    found = shares(lambda: layer(torch.ones(1, 4, 32, 32)), 1)
+    assert sum(found.values()) == pytest.approx(1)
+    assert {"convolution", "normalisation", "activation, addition and the rest"} <= found.keys()
+    assert found["convolution"] > 0 and found["normalisation"] > 0
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ pytestmark = pytest.mark.usefixtures("own_core")
 
 
 @pytest.fixture(scope="module")
-def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    with a_worker(tmp_path_factory.mktemp("worker") / "log") as client:
+def worker(warm_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with a_worker(tmp_path_factory.mktemp("worker") / "log", command(warm_python, "worker")) as client:
         yield client
 
 
@@ -49,13 +49,17 @@ def uninterrupted(worker: Client, tree: dict[str, Any], tmp_path_factory: pytest
     return out
 
 
-def shell(*words: object, **environment: str) -> subprocess.Popen[str]:
+def command(python: Path, *words: object) -> tuple[str, ...]:
+    return (str(python), "-m", "jsddpm_core", *map(str, words))
+
+
+def shell(python: Path, *words: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "jsddpm_core", *map(str, words)],
+        command(python, *words),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
 
 
@@ -94,8 +98,12 @@ def test_the_worker_tells_how_training_goes(uninterrupted: Path) -> None:
     assert any("cases give" in message["text"] for message in told["log"])
 
 
-def test_the_shell_gives_the_same_model(uninterrupted: Path, tree: dict[str, Any], tmp_path: Path) -> None:
-    process = shell("fine-tune", written(tree, tmp_path / "request.yaml"), "--out", tmp_path / "run", "--json")
+def test_the_shell_gives_the_same_model(
+    warm_python: Path, uninterrupted: Path, tree: dict[str, Any], tmp_path: Path
+) -> None:
+    process = shell(
+        warm_python, "fine-tune", written(tree, tmp_path / "request.yaml"), "--out", tmp_path / "run", "--json"
+    )
     said, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
     events = [json.loads(line) for line in said.splitlines()]
@@ -128,10 +136,10 @@ def test_a_cancelled_run_answers_and_goes_on(
 @pytest.mark.parametrize("how", ["stdin closes", "shutdown", "SIGTERM"])
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without asking it")
 def test_a_worker_that_ends_leaves_a_checkpoint(
-    uninterrupted: Path, tree: dict[str, Any], tmp_path: Path, how: str
+    warm_python: Path, uninterrupted: Path, tree: dict[str, Any], tmp_path: Path, how: str
 ) -> None:
     out = tmp_path / "run"
-    with a_worker(tmp_path / "log") as client:
+    with a_worker(tmp_path / "log", command(warm_python, "worker")) as client:
         number = client.ask("fine_tune", request=tree, out=str(out))
         client.wait(steps_done(client, number, 4))
         if how == "stdin closes":
@@ -152,10 +160,10 @@ def test_a_worker_that_ends_leaves_a_checkpoint(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without asking it")
 def test_the_shell_stops_when_asked(
-    uninterrupted: Path, tree: dict[str, Any], tmp_path: Path, number: signal.Signals
+    warm_python: Path, uninterrupted: Path, tree: dict[str, Any], tmp_path: Path, number: signal.Signals
 ) -> None:
     request, out = written(tree, tmp_path / "request.yaml"), tmp_path / "run"
-    process = shell("fine-tune", request, "--out", out, "--json")
+    process = shell(warm_python, "fine-tune", request, "--out", out, "--json")
     for line in process.stdout:
         event = json.loads(line)
         if event["event"] == "metrics" and event["step"] >= 4:
@@ -171,9 +179,13 @@ def test_the_shell_stops_when_asked(
     assert_same_weights(uninterrupted, out)
 
 
-def test_two_processes_give_the_losses_of_one(uninterrupted: Path, tree: dict[str, Any], tmp_path: Path) -> None:
+def test_two_processes_give_the_losses_of_one(
+    warm_python: Path, uninterrupted: Path, tree: dict[str, Any], tmp_path: Path
+) -> None:
     out = tmp_path / "run"
-    process = shell("fine-tune", written(tree, tmp_path / "request.yaml"), "--out", out, "--devices", "2", "--json")
+    process = shell(
+        warm_python, "fine-tune", written(tree, tmp_path / "request.yaml"), "--out", out, "--devices", "2", "--json"
+    )
     said, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
     assert [json.loads(line)["event"] for line in said.splitlines()][-1] == "done", "one speaks for both"

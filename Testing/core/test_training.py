@@ -32,8 +32,8 @@ from jsddpm_core.data.slices import SliceCache
 from jsddpm_core.progress import Progress
 from jsddpm_core.training.fit import fit
 
-cache, out, devices, resume = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "resume"
-fit(a_small_config(*sys.argv[5:]), SliceCache.open(cache), out, resume=resume, accelerator="cpu", devices=devices,
+cache, out, devices = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+fit(a_small_config(), SliceCache.open(cache), out, accelerator="cpu", devices=devices,
     on_event=lambda event: isinstance(event, Progress) and print("step", event.done, flush=True))
 """
 
@@ -43,14 +43,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> SliceCache:
     return write_small_cache(tmp_path_factory.mktemp("training") / "cache", a_small_config())
 
 
-def start(cache: SliceCache, out: Path, *arguments: str, devices: int = 1, resume: bool = False) -> subprocess.Popen:
+def start(cache: SliceCache, out: Path, devices: int = 1) -> subprocess.Popen:
     script = out.parent / "run.py"
     script.write_text(RUN, encoding="utf-8")
-    words = [str(cache.folder), str(out), str(devices), "resume" if resume else "fresh", *arguments]
     paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[2])])
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, str(script), *words],
+        [sys.executable, str(script), str(cache.folder), str(out), str(devices)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -67,7 +66,7 @@ def finish(process: subprocess.Popen) -> None:
 @pytest.fixture(scope="module")
 def uninterrupted(cache: SliceCache, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("uninterrupted") / "run"
-    finish(start(cache, run))
+    fit(a_small_config(), cache, run, accelerator="cpu")
     return run
 
 
@@ -82,7 +81,7 @@ def test_a_killed_run_resumes_to_the_same_weights(cache: SliceCache, uninterrupt
     process.stdout.close()
     assert process.returncode == -signal.SIGKILL
     assert read_checkpoint(run / "checkpoints" / "last.ckpt")["global_step"] == 6
-    finish(start(cache, run, resume=True))
+    fit(a_small_config(), cache, run, resume=True, accelerator="cpu")
     expected, found = weights(uninterrupted), weights(run)
     assert expected.keys() == found.keys()
     different = [name for name in expected if not torch.equal(expected[name], found[name])]

@@ -16,7 +16,7 @@ import pytest
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
 
-__all__ = ["app", "no_slot_errors", "scene", "until"]
+__all__ = ["app", "no_slot_errors", "scene", "shown_plots", "until"]
 
 
 @pytest.fixture(scope="session")
@@ -62,3 +62,11 @@ def until(condition: Callable[[], Any], seconds: float = 10.0) -> bool:
         slicer.app.processEvents()
         time.sleep(0.005)
     return True
+
+
+def shown_plots() -> list[str]:
+    """Names of the plot views of the layout; those of other layouts live on, hidden."""
+    import slicer
+
+    nodes = slicer.util.getNodesByClass("vtkMRMLPlotViewNode")
+    return sorted(node.GetSingletonTag() for node in nodes if node.IsMappedInLayout())

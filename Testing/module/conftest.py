@@ -17,7 +17,6 @@ for folder in ("JSDDPMSlicer", "Testing", "Testing/host", "Testing/core"):
 import slicerhost  # noqa: E402
 from fixtures import *  # noqa: E402, F403
 from fixtures import until  # noqa: E402
-from warm_python import launcher  # noqa: E402
 
 slicerhost.start()  # before the tests are collected: they import the module's library, which imports slicer and qt
 
@@ -25,20 +24,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the worker: the tests share 
 
 
 @pytest.fixture(scope="session", autouse=True)
-def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Workers start in a Python that has imported what they need, behind a launcher as in Slicer."""
-    if not hasattr(os, "fork"):
-        yield
-        return
+def warm_workers(warm_python: Path) -> Iterator[None]:
+    """Workers start behind a launcher as in Slicer."""
     before = os.environ["PATH"]
-    with launcher(tmp_path_factory.mktemp("warm")) as folder:
-        os.environ["PATH"] = os.pathsep.join((str(folder), before))
-        yield
-        os.environ["PATH"] = before
+    os.environ["PATH"] = os.pathsep.join((str(warm_python.parent), before))
+    yield
+    os.environ["PATH"] = before
 
 
 @pytest.fixture
-def cold_start(warm_python: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def cold_start(warm_workers: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers start as fresh interpreters."""
     monkeypatch.setenv("PATH", os.environ["PATH"].partition(os.pathsep)[2])
 

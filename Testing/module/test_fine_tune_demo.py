@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,9 @@ def choose(combo: Any, value: Any) -> None:
     combo.setCurrentIndex(combo.findData(value))
 
 
-def test_panel_and_shell_fine_tune_the_demo_model_alike(module: Any, cases: Path, tmp_path: Path) -> None:
+def test_panel_and_shell_fine_tune_the_demo_model_alike(
+    module: Any, warm_python: Path, cases: Path, tmp_path: Path
+) -> None:
     module.tabs.setCurrentIndex(1)
     panel, ui = module.fineTune, module.fineTune.ui
     panel.cases.look(cases)
@@ -76,7 +77,7 @@ def test_panel_and_shell_fine_tune_the_demo_model_alike(module: Any, cases: Path
         assert not any(name[4:].encode() in path.read_bytes() for name in PEOPLE), f"{path.name} names a patient"
 
     shell = tmp_path / "shell"
-    command = [sys.executable, "-m", "jsddpm_core", "fine-tune", str(folder / REQUEST), "--out", str(shell)]
+    command = [str(warm_python), "-m", "jsddpm_core", "fine-tune", str(folder / REQUEST), "--out", str(shell)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     weights = "denoiser.safetensors"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import qt
 import slicer
-from fixtures import until
+from fixtures import shown_plots, until
 from JSDDPMSlicerLib.RealSource import CACHE, SCENE
 from reading_fixtures import answers_to, write_study
 from study_reader import open_panel, settle
@@ -335,7 +335,7 @@ def test_roc_curves_are_plots_that_come_and_go(panel: Any, tmp_path: Path) -> No
     before, nodes = manager.layout, slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLPlotSeriesNode")
     for _ in range(2):
         ui.rocButton.click()
-        assert (ui.rocButton.text, manager.plotViewCount) == ("Hide ROC curves", 2)
+        assert (ui.rocButton.text, shown_plots()) == ("Hide ROC curves", ["ReadingStudyRoc1", "ReadingStudyRoc2"])
         assert [chart.GetTitle() for chart in roc.charts] == ["ROC curves: real", "ROC curves: lesion"]
         view = slicer.mrmlScene.GetSingletonNode("ReadingStudyRoc2", "vtkMRMLPlotViewNode")
         assert view.GetPlotChartNode() is roc.charts[1]
