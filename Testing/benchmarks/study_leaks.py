@@ -3,8 +3,10 @@
     make study-leaks, or study_leaks.py --data ../shared/data [--count 200] [--steps 8] [--samples build/study]
 
 A study of `count` cases an arm is made by the code that makes any study; people of all splits are drawn, for what is
-measured is the writer and not the model. The classifier of `reading_study.leaks` then tells arms, as the study is and
-with each of four leaks put in. A second part says how much the limit on runs of an arm gives away.
+measured is the writer and not the model. A study shows nobody whom its model learned from, and no more than 184 others
+are there: so the slices are drawn by a copy of the model that is gone when the study is made. The classifier of
+`reading_study.leaks` then tells arms, as the study is and with each of four leaks put in. A second part says how much
+the limit on runs of an arm gives away.
 """
 
 from __future__ import annotations
@@ -65,14 +67,15 @@ LEAKS: dict[str, tuple[Callable[[bytearray], bytearray], int]] = {
 
 
 def leaking(folder: Path, to: Path, manifest: StudyManifest, key: AnswerKey, name: str) -> Path:
-    """A copy of a study in which the real arm has a leak."""
+    """A copy of a study in which the real arm has a leak; both arms are written anew, so that it has no other."""
     change, later = LEAKS[name]
     shutil.copytree(folder, to)
     for case in manifest.cases:
-        if key.cases[case.name].arm == "real":
-            file = to / case.pictures[0].file
-            file.write_bytes(change(bytearray(file.read_bytes())))
-            os.utime(file, (stimuli.MODIFIED, stimuli.MODIFIED + later))
+        real = key.cases[case.name].arm == "real"
+        file = to / case.pictures[0].file
+        content = bytearray(file.read_bytes())
+        file.write_bytes(change(content) if real else content)
+        os.utime(file, (stimuli.MODIFIED, stimuli.MODIFIED + (later if real else 0)))
     return to
 
 
@@ -182,17 +185,20 @@ def sources(data: Path, count: int, steps: int | None, samples: Path) -> tuple[P
     from jsddpm_core.generation.synthesizer import Synthesizer
 
     report = Reporter()
-    bundle = read_bundle(find_bundle("demo"))
+    copy = samples / "model"
+    shutil.copytree(find_bundle("demo"), copy, dirs_exist_ok=True)
+    bundle = read_bundle(copy)
     synthesizer = Synthesizer(bundle, "auto")
     folders = []
     with report.progress():
         for pathology in PATHOLOGIES:
             folders.append(samples / pathology)
             asked = GenerateRequest(
-                model="demo", pathology=pathology, position_mm=POSITION_MM, seed=5, steps=steps, attempts=5, threads=1,
-                count=count // 2 + 2,
+                model=str(copy), pathology=pathology, position_mm=POSITION_MM, seed=5, steps=steps, attempts=5,
+                threads=1, count=count // 2 + 2,
             )  # fmt: skip
             generate(synthesizer, asked, folders[-1], report.on_progress)
+    shutil.rmtree(copy)
     splits = PROJECT / "Testing" / "benchmarks" / "demo_splits.tsv"  # leaves out what is no FLAIR
     config = bundle.manifest.config()
     prepare([data / "soop-axial"], config, samples / "cache", pathologies=["infarct"], split_file=splits)

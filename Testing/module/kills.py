@@ -83,7 +83,7 @@ def kill_at(panel: Any, moment: str, results: Path) -> str:
     """Starts a run, kills the worker at a moment, and checks what is left; then a run must succeed.
 
     Args:
-        panel: the Generate panel, idle.
+        panel: the Generate panel, idle and without a result.
         moment: one of MOMENTS.
         results: the folder of all runs.
 
@@ -93,7 +93,7 @@ def kill_at(panel: Any, moment: str, results: Path) -> str:
     if moment in ("start", "import"):
         panel.worker.stop()
     before, nodes = set(results.iterdir()) if results.exists() else set(), slicer.mrmlScene.GetNumberOfNodes()
-    held = panel.result
+    assert panel.result is None
     panel.parameters.steps = LONG_RUN if moment == "compute" else 2
     panel.ui.applyButton.click()
     assert until(lambda: MOMENTS[moment](panel) or not panel.busy, PATIENCE_S), f"no {moment}"
@@ -106,7 +106,7 @@ def kill_at(panel: Any, moment: str, results: Path) -> str:
             continue
     assert until(lambda: not panel.busy, PATIENCE_S), f"killed at {moment}: the panel still waits"
     assert until(lambda: not workers() & victims, 5), f"killed at {moment}: an orphan process"
-    ended = "succeeded" if panel.result is not held else "failed"
+    ended = "failed" if panel.result is None else "succeeded"
     left = (set(results.iterdir()) if results.exists() else set()) - before
     if ended == "failed":
         assert not left, f"killed at {moment}: left {sorted(path.name for path in left)}"
@@ -123,6 +123,7 @@ def kill_at(panel: Any, moment: str, results: Path) -> str:
     assert until(lambda: not panel.busy, PATIENCE_S)
     assert panel.result is not old, f"after a kill at {moment}: {panel.ui.statusLabel.text}"
     panel.result.remove()
+    assert until(lambda: panel.result is None, 5), "a result that was removed is still shown"
     return ended
 
 
