@@ -329,6 +329,35 @@ def test_a_reader_who_stopped_early_is_analysed_and_told(study: Study):
     assert "when it ran): reader-3." in said
 
 
+def test_a_reader_who_stopped_after_two_cases_takes_nothing_from_the_others(study: Study):
+    short = dataclasses.replace(study.logs[2], readings=study.logs[2].readings[:2], complete=False)
+    found = analyse_study(study.manifest, study.key, (*study.logs[:2], short), grids(study.manifest))
+    two = analyse_study(study.manifest, study.key, study.logs[:2], grids(study.manifest))
+    assert found.conclusion is not None and two.conclusion is not None
+    assert found.conclusion.sentence == two.conclusion.sentence
+    assert found.items[0].pooled == two.items[0].pooled and found.items[0].pooled["auc"].estimate.has_interval
+    assert "enter the pooled figures: reader-3;" in " ".join(limitations(found))
+
+
+def test_readers_who_lean_guess_half_right_whichever_answers_are_missing():
+    manifest = a_manifest((RealItem(scale="forced"),), 40, 1, timeouts="left-out")
+    key = a_key(manifest)
+    real = [name for name, truth in key.cases.items() if truth.arm == "real"]
+    values = {name: None if name in real[5:] else 2 for name in key.cases}  # always "synthetic"
+    found = analyse_study(manifest, key, [logs_of(manifest, values)])
+    assert found.items[0].readers[0].exact.value == 20 / 25
+    assert found.items[0].pooled["accuracy"].estimate.value == 0.5
+    assert "the pooled proportion is the mean of both classes'" in " ".join(limitations(found))
+
+
+def test_time_that_ran_out_for_all_on_every_case_is_no_agreement():
+    manifest = a_manifest((RealItem(),), 8, 2)
+    key = a_key(manifest)
+    log = logs_of(manifest, dict.fromkeys(key.cases))
+    found = analyse_study(manifest, key, [log, dataclasses.replace(log, slot=2)])
+    assert {agreement.estimate.value for agreement in found.agreements} == {None}
+
+
 # ---------------------------------------------------------------- what comes out
 
 

@@ -22,6 +22,7 @@ from jsddpm_core.reading_study.pooled_results import (
     endpoints_of,
     groups_of,
     pooled_of,
+    pooling,
 )
 from jsddpm_core.reading_study.reader_results import ReaderResult, reader_result
 from jsddpm_core.reading_study.readings import ItemReadings, ReaderLog, Timeouts, check_together, item_readings
@@ -188,6 +189,6 @@ def _question(readings: ItemReadings, manifest: StudyManifest) -> QuestionAnalys
     pairs = any(item.kind == "pair" for item in manifest.items)
     if pairs or not answering(readings).any():
         return QuestionAnalysis(readings, None)
-    chosen = readings.by(answering(readings))
+    chosen = readings.by(pooling(readings))
     figures = auc_figures(chosen.raw, chosen.signal, chosen.clusters)
     return QuestionAnalysis(readings, pooled(figures, 1 - manifest.plan.alpha))
