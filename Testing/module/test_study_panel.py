@@ -210,8 +210,12 @@ def test_the_form_says_what_its_numbers_can_show(panel: Any) -> None:
     assert until(lambda: ui.sizeLabel.text, 60)
     assert ui.sizeLabel.text == (
         "80 cases an arm, readers: 8. Where they guess, the 95 % interval of the AUC is about 0.5 ± 0.07, and "
-        "equivalence within ± 0.1 is shown with a chance of 84 %."
+        "equivalence within ± 0.1 is shown with a chance of 71 %."
     )
+    ui.correctionCombo.setCurrentIndex(2)
+    ui.sizeButton.click()
+    assert until(lambda: ui.sizeLabel.text, 60)
+    assert ui.sizeLabel.text.endswith("with a chance of 84 %."), "none"
     ui.marginSpin.value = 0
     assert ui.sizeLabel.text == "", "it was about other numbers"
     ui.sizeButton.click()

@@ -202,7 +202,8 @@ def limitations(analysis: Analysis) -> list[str]:
         )
     elif main is not None and unevenly_answered(main.readings):
         said.append(
-            "Not every reader answered as many cases of either class: the pooled proportion is the mean of both classes'."
+            "Not every reader answered as many cases of either class: the pooled proportion is the mean of both "
+            "classes'."
         )
     said.append(
         "Synthetic pictures are treated as independent draws of the generator; the inference is about the generator "
