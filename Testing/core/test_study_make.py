@@ -269,6 +269,18 @@ def test_people_of_another_split_are_not_shown(sources: Sources, tmp_path: Path)
         make_study(design_of(tmp_path / "cache", sources[1], 4), tmp_path / "study", passphrase=PASSPHRASE)
 
 
+def test_one_person_under_two_names_is_shown_once(sources: Sources, tmp_path: Path) -> None:
+    write_real_cache(tmp_path / "cache", 8)
+    images = np.load(tmp_path / "cache" / "images.npy", mmap_mode="r+")
+    images[4] = images[0]  # both without a lesion
+    images.flush()
+    design = design_of(tmp_path / "cache", sources[1], 6)
+    report = make_study(design, tmp_path / "study", key_file=tmp_path / "key.json")
+    shown = {truth.source["case"] for truth in read_key(tmp_path / "key.json").cases.values() if truth.subject}
+    assert len(shown) == 6 and "scans/sub-0004" not in shown
+    assert "1 people were left out because a slice of theirs is a copy of somebody else's." in report.notes
+
+
 def test_people_whom_the_model_learned_from_are_left_out(
     sources: Sources, a_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
