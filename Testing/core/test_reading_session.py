@@ -322,6 +322,15 @@ def test_the_lock_of_a_killed_process_holds_nobody_up(study: Path) -> None:
     opened(study).close()
 
 
+def test_a_lock_that_nobody_can_read_is_no_riddle(study: Path) -> None:
+    file = foreign_lock(study, age=0)
+    file.write_text("")  # the power went before it was written
+    with pytest.raises(StudyError, match="being read on the computer of somebody else"):
+        opened(study)
+    file.write_text(json.dumps({"token": "x", "host": lock.platform.node(), "pid": "many"}))
+    opened(study).close()
+
+
 def test_who_was_taken_over_writes_nothing_more(study: Path) -> None:
     first = opened(study)
     read(first, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -473,6 +474,14 @@ def test_the_command_writes_beside_the_study_and_tells_the_verdict(command: Path
     assert Path(told["report"]) == command.parent / "study-analysis" / "report.html"
     assert Path(told["report"]).is_file()
     assert told["verdict"].lower() == study.analysis.conclusion.sentence.lower()  # type: ignore[union-attr]
+
+
+def test_a_second_copy_of_a_log_is_named(command: Path):
+    copy = command / "responses" / "slot-01 (conflicted copy).jsonl"
+    shutil.copy(command / "responses" / "slot-01.jsonl", copy)
+    done = run(str(command), "--json")
+    notes = [event["text"] for event in map(json.loads, done.output.splitlines()) if event["event"] == "note"]
+    assert notes[0].startswith(f"{copy} is of no slot of this study and was left aside")
 
 
 def test_results_never_go_into_the_folder_that_readers_see(command: Path):

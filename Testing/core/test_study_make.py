@@ -183,6 +183,14 @@ def give_the_secret_away(folder: Path) -> None:
     file.write_text(json.dumps({**tree, "order_secret": "0" * 64}))
 
 
+def add_a_log_of_one_digit(folder: Path) -> None:
+    (folder / "responses" / "slot-1.jsonl").write_bytes(b"")
+
+
+def add_a_log_of_no_number(folder: Path) -> None:
+    (folder / "responses" / "slot-\u00b2.jsonl").write_bytes(b"")
+
+
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
@@ -192,6 +200,8 @@ def give_the_secret_away(folder: Path) -> None:
         (add_a_picture, "images/000099.nii is not named in the manifest"),
         (take_another_training_key, "the training key belongs to another version"),
         (give_the_secret_away, "holds the secret of the orders"),
+        (add_a_log_of_one_digit, "responses/slot-1.jsonl is of no slot of this study"),
+        (add_a_log_of_no_number, "responses/slot-\u00b2.jsonl is of no slot of this study"),
     ],
 )
 def test_a_fault_in_the_folder_is_named(made: StudyReport, tmp_path: Path, fault: Any, sentence: str) -> None:
