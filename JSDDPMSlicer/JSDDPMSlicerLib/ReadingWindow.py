@@ -142,7 +142,8 @@ class ReadingWindow:
             there = index < len(labels)
             button.setVisible(there)
             if there:
-                button.text = f"{index + 1}  {labels[index]}".strip()
+                # A single & would be taken for the mark of a shortcut's letter.
+                button.text = f"{index + 1}  {labels[index]}".strip().replace("&", "&&")
                 button.setChecked(sheet.values[sheet.open] == index + 1)
                 button.enabled = not waiting
         ui.answersRow.setVisible(True)

@@ -15,7 +15,7 @@ from fixtures import until
 from reading_fixtures import ALL_ITEMS, affine_of, write_study
 from study_reader import State, begin, click, open_panel, press, ready, settle, shown
 
-from jsddpm_core.reading_study.manifest import LesionItem, PairItem, RealItem, read_manifest
+from jsddpm_core.reading_study.manifest import LesionItem, LikertItem, PairItem, RealItem, read_manifest
 from jsddpm_core.reading_study.responses import log_file
 from jsddpm_core.reading_study.session import read_log
 
@@ -159,6 +159,27 @@ def test_slicers_keys_do_nothing_in_the_study(study: Any, tmp_path: Path) -> Non
     press(view.view, "r")
     assert view.sliceNode.GetFieldOfView() != zoomed, "or nothing was tested"
     run.close()
+
+
+def test_keys_that_are_held_down_answer_once(study: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    wording = LikertItem(name="look", text="R&D?", low="black & white", high="<b>grey</b>", points=2)
+    write_study(folder, cases=2, training=1, items=(RealItem(), wording))
+    run = begin(study, folder)
+    window, ui = run.window.widget, run.window.ui
+    press(window, " ")
+    press(window, " ", held=True)
+    ready(run)
+    press(window, "1")
+    press(window, "1", held=True)
+    assert "Question 2 of 2" in ui.givenLabel.text and ui.questionLabel.text == "R&D?"
+    assert (ui.answer1.text, ui.answer2.text) == ("1  black && white", "2  <b>grey</b>"), "&& is drawn as &"
+    press(window, "2 ")
+    ready(run, State.FEEDBACK)
+    press(window, " ", held=True)
+    assert run.state == State.FEEDBACK, "it can be read"
+    press(window, " ")
+    ready(run)
 
 
 def test_a_lesion_is_marked_moved_and_recorded(study: Any, tmp_path: Path) -> None:
