@@ -322,6 +322,11 @@ def test_the_lock_of_a_killed_process_holds_nobody_up(study: Path) -> None:
     opened(study).close()
 
 
+def test_a_name_that_no_log_can_hold_is_told(study: Path) -> None:
+    with pytest.raises(StudyError, match="the name of the reader cannot be kept: type it again, shorter"):
+        Session.open(study, 1, "n" * 201)
+
+
 def test_a_lock_that_nobody_can_read_is_no_riddle(study: Path) -> None:
     file = foreign_lock(study, age=0)
     file.write_text("")  # the power went before it was written

@@ -340,6 +340,14 @@ def test_a_reader_who_stopped_after_two_cases_takes_nothing_from_the_others(stud
     assert "enter the pooled figures: reader-3;" in " ".join(limitations(found))
 
 
+def test_one_name_on_two_slots_is_said_and_not_told(study: Study):
+    again = dataclasses.replace(study.logs[1], reader=study.logs[0].reader.upper())
+    found = analyse_study(study.manifest, study.key, (study.logs[0], again, study.logs[2]), grids(study.manifest))
+    (note,) = found.notes
+    assert note.startswith("reader-1 and reader-2 gave one name") and again.reader not in note
+    assert study.analysis.notes == ()
+
+
 def test_readers_who_lean_guess_half_right_whichever_answers_are_missing():
     manifest = a_manifest((RealItem(scale="forced"),), 40, 1, timeouts="left-out")
     key = a_key(manifest)

@@ -400,6 +400,10 @@ def test_who_leaves_goes_on_at_the_first_case_without_an_answer(study: Any, tmp_
     ready(run)
     assert run.window.ui.progressLabel.text == "Case 2 of 3" and run.sheet.values == [None]
     run.close()
+    ui.slotCombo.setCurrentIndex(1)
+    assert ui.readStatus.text == "A. Reader has begun slot 1: choose that to go on there."
+    ui.readerEdit.text = "B. Reader"
+    assert ui.readStatus.text == ""
 
 
 def test_the_panel_says_what_is_wrong_with_a_study(study: Any, tmp_path: Path) -> None:
