@@ -14,7 +14,7 @@ from analysis_fixtures import AFFINE, SHAPE, a_key, a_log, a_manifest, grids
 from typer.testing import CliRunner
 
 from jsddpm_core.commands.passphrase import PASSPHRASE_VARIABLE
-from jsddpm_core.errors import StudyError
+from jsddpm_core.errors import OutputError, StudyError
 from jsddpm_core.reading_study import responses
 from jsddpm_core.reading_study.analysis import Analysis, analyse_study
 from jsddpm_core.reading_study.family import corrected
@@ -434,6 +434,18 @@ def test_results_are_not_written_over_unasked(written: Path, study: Study):
         write_report(study.analysis, study.key, written)
 
 
+def test_nothing_but_an_earlier_analysis_is_replaced(written: Path, study: Study, tmp_path: Path):
+    folder = Path(shutil.copytree(written, tmp_path / "analysis"))
+    (folder / "notes.docx").write_bytes(b"a week's work")
+    with pytest.raises(OutputError, match=r"holds notes\.docx, which is of no analysis"):
+        write_report(study.analysis, study.key, folder, overwrite=True)
+    assert (folder / "notes.docx").is_file()
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "study.json").write_text("{}")
+    with pytest.raises(OutputError, match="holds no earlier analysis"):
+        write_report(study.analysis, study.key, tmp_path / "tree", overwrite=True)
+
+
 # ---------------------------------------------------------------- the command
 
 
@@ -489,7 +501,19 @@ def test_a_second_copy_of_a_log_is_named(command: Path):
     shutil.copy(command / "responses" / "slot-01.jsonl", copy)
     done = run(str(command), "--json")
     notes = [event["text"] for event in map(json.loads, done.output.splitlines()) if event["event"] == "note"]
-    assert notes[0].startswith(f"{copy} is of no slot of this study and was left aside")
+    assert len(notes) == 1 and notes[0].startswith(f"{copy} is of no slot of this study and was left aside")
+
+
+def test_results_never_replace_the_folder_that_the_study_lies_in(command: Path):
+    done = run(str(command), "--out", str(command.parent), "--overwrite")
+    assert isinstance(done.exception, OutputError) and "holds study, which is of no analysis" in str(done.exception)
+    assert (command / "responses" / "slot-01.jsonl").is_file()
+
+
+def test_results_of_a_study_that_is_still_read_are_to_be_kept_away(command: Path):
+    log = command / "responses" / "slot-01.jsonl"
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-9]))
+    assert "keep them from readers who have not finished" in run(str(command)).output
 
 
 def test_results_never_go_into_the_folder_that_readers_see(command: Path):
