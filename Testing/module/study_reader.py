@@ -16,7 +16,7 @@ FORM = Path(__file__).resolve().parents[2] / "JSDDPMSlicer" / "Resources" / "UI"
 KEYS = {
     " ": QtCore.Qt.Key.Key_Space, "\b": QtCore.Qt.Key.Key_Backspace, "\x1b": QtCore.Qt.Key.Key_Escape,
     "\r": QtCore.Qt.Key.Key_Return, "<": QtCore.Qt.Key.Key_Left, ">": QtCore.Qt.Key.Key_Right,
-    "^": QtCore.Qt.Key.Key_Up,
+    "^": QtCore.Qt.Key.Key_Up, "v": QtCore.Qt.Key.Key_Down,
 }  # fmt: skip
 
 
@@ -30,7 +30,7 @@ def press(widget: Any, text: str, held: bool = False) -> None:
     """
     for letter in text:
         key = KEYS.get(letter) or QtCore.Qt.Key(ord(letter.upper()))
-        said = "" if letter in "<>^" else letter
+        said = "" if letter in "<>^v" else letter
         target = getattr(widget, "nativeObject", widget)
         for kind in (QtCore.QEvent.Type.ShortcutOverride, QtCore.QEvent.Type.KeyPress, QtCore.QEvent.Type.KeyRelease):
             event = QtGui.QKeyEvent(kind, key, QtCore.Qt.KeyboardModifier.NoModifier, said, held)

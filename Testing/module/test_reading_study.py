@@ -161,6 +161,25 @@ def test_slicers_keys_do_nothing_in_the_study(study: Any, tmp_path: Path) -> Non
     run.close()
 
 
+def test_long_instructions_scroll_and_leave_the_window_its_height(study: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    write_study(folder, cases=2, training=0, instructions="Look well at this.\n" * 200)
+    run = begin(study, folder)
+    settle()
+    window, ui = run.window.widget, run.window.ui
+    height, bar = window.height, ui.textScroll.verticalScrollBar()
+    assert bar.value == 0 < bar.maximum
+    press(window, "vv^")
+    assert bar.value > 0
+    press(window, " ")
+    ready(run)
+    settle()
+    assert window.height == height
+    press(window, "\x1b")
+    settle()
+    assert ui.textScroll.verticalScrollBar().maximum == 0
+
+
 def test_keys_that_are_held_down_answer_once(study: Any, tmp_path: Path) -> None:
     folder = tmp_path / "study"
     wording = LikertItem(name="look", text="R&D?", low="black & white", high="<b>grey</b>", points=2)
