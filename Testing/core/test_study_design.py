@@ -128,6 +128,10 @@ def test_a_file_that_is_no_request_is_told(tmp_path: Path, content: bytes, sente
         read_design(tmp_path / "r.yaml")
 
 
+def test_pairs_are_trained_in_any_number() -> None:
+    assert parse_design({**TREE, "items": [{"kind": "pair"}], "training": 3}).training_of_each_arm == 3
+
+
 def test_a_title_that_yaml_takes_for_a_date_stays_as_it_was_written(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(json.dumps(TREE)[:-1] + ', "title": 2026-11-21}', encoding="utf-8")
     assert read_design(tmp_path / "r.yaml").title == "2026-11-21"

@@ -291,6 +291,16 @@ def test_one_person_under_two_names_is_shown_once(sources: Sources, tmp_path: Pa
     assert "1 people were left out because a slice of theirs is a copy of somebody else's." in report.notes
 
 
+@pytest.mark.parametrize(("value", "said"), [(-1.0, "a slice shows no brain"), (np.nan, "values that are no numbers")])
+def test_a_slice_that_cannot_be_shown_is_named(sources: Sources, tmp_path: Path, value: float, said: str) -> None:
+    write_real_cache(tmp_path / "cache", 8)
+    images = np.load(tmp_path / "cache" / "images.npy", mmap_mode="r+")
+    images[4] = value
+    images.flush()
+    with pytest.raises(StudyError, match=f"slice 80 of scans/sub-0004: .*{said}.*leave it out"):
+        make_study(design_of(tmp_path / "cache", sources[1], 8), tmp_path / "study", passphrase=PASSPHRASE)
+
+
 def test_people_whom_the_model_learned_from_are_left_out(
     sources: Sources, a_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

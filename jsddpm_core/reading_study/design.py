@@ -163,7 +163,7 @@ class StudyDesign(Strict):
             raise ValueError("a pathology is named twice")
         if (self.matched or self.pairs) and self.real.count != self.synthetic.count:
             raise ValueError("matched pairs need as many real as synthetic cases")
-        if self.training % 2:
+        if self.training % 2 and not self.pairs:
             raise ValueError("half of the training cases are real: give an even number")
         if self.repeat_count > self.shown:
             raise ValueError(f"{self.repeat_count} repeats are more than the {self.shown} cases")
