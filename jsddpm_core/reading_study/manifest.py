@@ -236,10 +236,6 @@ class StudyManifest(Strict):
             raise ValueError("a case has two pictures where pairs are asked about, and one where not")
         return self
 
-    def case(self, name: str) -> StudyCase:
-        """The case of a name."""
-        return next(case for case in (*self.training, *self.cases) if case.name == name)
-
 
 class CaseTruth(Strict):
     """What the key says of a case.

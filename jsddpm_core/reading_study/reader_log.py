@@ -62,7 +62,8 @@ def places_of(manifest: StudyManifest, slot: int) -> tuple[Place, ...]:
         raise StudyError(f"the study has no slot {slot}", f"choose one from 1 to {len(manifest.slots)}")
     order = manifest.slots[slot - 1].order
     training = [Place("training", i, len(manifest.training), case) for i, case in enumerate(manifest.training)]
-    return (*training, *(Place("cases", i, len(order), manifest.case(name)) for i, name in enumerate(order)))
+    cases = {case.name: case for case in manifest.cases}  # thousands of cases and slots have to be there at once
+    return (*training, *(Place("cases", i, len(order), cases[name]) for i, name in enumerate(order)))
 
 
 def read_log(folder: Path, slot: int, manifest: StudyManifest) -> ReaderLog:
