@@ -21,6 +21,9 @@ from .StudyForm import StudyForm
 from .StudySize import StudySize
 from .Tables import chosenFile
 
+LONGEST_NAME = 50
+"""Letters of a folder's name: four bytes each are fewer than file systems take."""
+
 SHORTEST = 12
 """Letters of a passphrase; the command holds it to more than that."""
 
@@ -103,8 +106,9 @@ class DesignStep:
     @property
     def target(self) -> Path:
         """Where the study is going to lie."""
-        title = self.ui.studyTitleEdit.text.strip() or "study"
-        name = "-".join("".join(letter if letter.isalnum() else " " for letter in title.lower()).split())
+        title = self.ui.studyTitleEdit.text.strip()
+        words = "".join(letter if letter.isalnum() else " " for letter in title.lower())[:LONGEST_NAME].split()
+        name = "-".join(words) or "study"
         return Path(self.ui.studyParentEdit.currentPath or str(resultsFolder().parent / "Studies")) / name
 
     def whyNot(self) -> str:

@@ -44,6 +44,7 @@ class ReadStep:
         self._steps: Steps | None = None
         self._checked = 0
         self._files: list[tuple[str, str]] = []
+        self._names: dict[int, str] = {}
         ui.studyFolderEdit.filters = ctk.ctkPathLineEdit.Dirs
         ui.experienceCombo.addItems(
             [_("Neuroradiologist"), _("Radiologist"), _("Radiologist in training"), _("Other physician"), _("Other")]
@@ -117,6 +118,7 @@ class ReadStep:
         combo, chosen = self.ui.slotCombo, max(self.ui.slotCombo.currentIndex, 0)
         combo.blockSignals(True)
         combo.clear()
+        self._names = {}
         for slot in self.manifest.slots if self.manifest is not None else ():
             combo.addItem(self._slotLabel(slot), slot.number)
         combo.setCurrentIndex(min(chosen, combo.count - 1))
@@ -130,7 +132,9 @@ class ReadStep:
             log = read_log(self._folder, slot.number, self.manifest)
         except StudyError:
             return _("{n}: cannot be read").format(n=slot.number)
-        if not log.reader:
+        if log.reader:
+            self._names[slot.number] = log.reader
+        else:
             return _("{n}: free").format(n=slot.number)
         if log.complete:
             return _("{n}: {reader}, finished").format(n=slot.number, reader=log.reader)
@@ -155,6 +159,17 @@ class ReadStep:
         if not self.ui.readerEdit.text.strip():
             return _("Type your name.")
         return ""
+
+    def _elsewhere(self) -> str:
+        """Where the chosen slot is free and the typed name stands on another: who comes again may have missed it."""
+        chosen, typed = self.ui.slotCombo.currentData, self.ui.readerEdit.text
+        if chosen is None or int(chosen) in self._names or not typed.strip():
+            return ""
+        from jsddpm_core.reading_study.names import same_name
+
+        number = next((number for number, name in self._names.items() if same_name(name, typed)), None)
+        said = _("{name} has begun slot {n}: choose that to go on there.")
+        return "" if number is None else said.format(name=typed.strip(), n=number)
 
     def onRead(self) -> None:
         """Opens the slot and fills the screen with it."""
@@ -208,7 +223,9 @@ class ReadStep:
         explain(ui.readButton, why, _("Fills the screen; Esc leaves at any time, and nothing is lost."))
         log = ui.slotCombo.currentText if manifest is not None else ""
         ui.readButton.text = _("Go on reading") if "," in log else _("Start reading")
-        ui.readStatus.text = self._said or self._problem or (why if self._folder is not None else "")
+        ui.readStatus.text = (
+            self._said or self._problem or (why if self._folder is not None else "") or self._elsewhere()
+        )
         show(ui.readStatus, bool(ui.readStatus.text))
 
     def _onFolder(self, path: str) -> None:

@@ -20,6 +20,7 @@ class ReadingKeys(qt.QObject):
     def __init__(self, window: Any, onKey: Callable[[int, str, bool], None], onClose: Callable[[], None]) -> None:
         qt.QObject.__init__(self)
         self._window, self._onKey, self._onClose = window, onKey, onClose
+        self._arrows = [int(key) for key in (qt.Qt.Key_Left, qt.Qt.Key_Right, qt.Qt.Key_Up, qt.Qt.Key_Down)]
         self._watched = [window, *(child for child in window.findChildren("QWidget"))]
         for widget in self._watched:
             widget.installEventFilter(self)
@@ -34,8 +35,10 @@ class ReadingKeys(qt.QObject):
             event.accept()
             return True
         if kind == qt.QEvent.KeyPress:
-            shift = bool(event.modifiers() & qt.Qt.ShiftModifier)
-            self._onKey(int(event.key()), event.text(), shift)
+            key = int(event.key())
+            # A key that is held down moves the mark, and neither answers one question after another nor turns pages.
+            if not event.isAutoRepeat() or key in self._arrows:
+                self._onKey(key, event.text(), bool(event.modifiers() & qt.Qt.ShiftModifier))
             return True
         if kind == qt.QEvent.KeyRelease or kind == qt.QEvent.ContextMenu:
             return True

@@ -282,6 +282,8 @@ class ReadingRun:
                 self.onGo()
             elif text.lower() == "l" and self.state != State.FEEDBACK:
                 self.onLeave()
+            elif key in (int(Qt.Key_Down), int(Qt.Key_Up)):
+                self.window.scrollText(2 if key == int(Qt.Key_Down) else -2)
         elif self.state == State.CASE:
             self._onCaseKey(key, text, shift)
 

@@ -17,6 +17,8 @@ from .ReadingView import ReadingView
 
 FORM = Path(__file__).resolve().parents[1] / "Resources" / "UI" / "ReadingWindow.ui"
 MOST_ANSWERS = 9
+TEXT_WIDTH = 735
+"""Pixels of a line of text, at least."""
 
 
 class ReadingWindow:
@@ -88,12 +90,19 @@ class ReadingWindow:
         """A page of text with one button, or two."""
         ui = self.ui
         ui.titleLabel.text, ui.textLabel.text = title, text
+        ui.textScroll.setMaximumHeight(ui.textLabel.heightForWidth(TEXT_WIDTH))
+        ui.textScroll.verticalScrollBar().setValue(0)
         ui.goButton.text = go
         ui.leaveButton.text = leave
         ui.goButton.setVisible(bool(go))
         ui.leaveButton.setVisible(bool(leave))
         ui.questionPanel.setVisible(False)
         ui.pages.setCurrentWidget(ui.textPage)
+
+    def scrollText(self, lines: int) -> None:
+        """Moves a long text by some lines."""
+        bar = self.ui.textScroll.verticalScrollBar()
+        bar.setValue(bar.value + lines * self.ui.textLabel.fontMetrics().lineSpacing())
 
     def showCase(self, pictures: Any, masks: bool) -> None:
         """The pictures of a case; their masks outlined where the study shows them."""
@@ -142,7 +151,8 @@ class ReadingWindow:
             there = index < len(labels)
             button.setVisible(there)
             if there:
-                button.text = f"{index + 1}  {labels[index]}".strip()
+                # A single & would be taken for the mark of a shortcut's letter.
+                button.text = f"{index + 1}  {labels[index]}".strip().replace("&", "&&")
                 button.setChecked(sheet.values[sheet.open] == index + 1)
                 button.enabled = not waiting
         ui.answersRow.setVisible(True)

@@ -14,6 +14,9 @@ from .StudyForm import StudyForm
 FEWEST = 2
 """Cases an arm, or pairs."""
 
+UNCORRECTED = 2
+"""Of the entries of the correction."""
+
 
 class StudySize:
     """Wires the button and the sentence below it.
@@ -43,6 +46,7 @@ class StudySize:
         margin = self.ui.marginSpin.value
         return [
             "size", "--endpoint", "auc", "--cases", str(self.cases), "--readers", str(self.ui.slotsSpin.value),
+            *([] if self.ui.correctionCombo.currentIndex != UNCORRECTED else ["--tests", "1"]),
             *(["--margin", f"{margin:g}"] if margin else []),
         ]  # fmt: skip
 

@@ -97,7 +97,7 @@ def a_log(manifest: StudyManifest, key: AnswerKey, slot: int, trait: Trait, seed
         )
         seen[name] += 1
         readings.append(Reading(index, name, response.answers, response.response_s, response.timed_out))
-    return ReaderLog(slot, "Somebody With A Name", "told in words", 10.0 + slot, tuple(readings))
+    return ReaderLog(slot, f"Somebody With A Name {slot}", "told in words", 10.0 + slot, tuple(readings))
 
 
 def grids(manifest: StudyManifest) -> dict[str, tuple[tuple[int, ...], np.ndarray]]:

@@ -322,6 +322,20 @@ def test_the_lock_of_a_killed_process_holds_nobody_up(study: Path) -> None:
     opened(study).close()
 
 
+def test_a_name_that_no_log_can_hold_is_told(study: Path) -> None:
+    with pytest.raises(StudyError, match="the name of the reader cannot be kept: type it again, shorter"):
+        Session.open(study, 1, "n" * 201)
+
+
+def test_a_lock_that_nobody_can_read_is_no_riddle(study: Path) -> None:
+    file = foreign_lock(study, age=0)
+    file.write_text("")  # the power went before it was written
+    with pytest.raises(StudyError, match="being read on the computer of somebody else"):
+        opened(study)
+    file.write_text(json.dumps({"token": "x", "host": lock.platform.node(), "pid": "many"}))
+    opened(study).close()
+
+
 def test_who_was_taken_over_writes_nothing_more(study: Path) -> None:
     first = opened(study)
     read(first, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from analysis_fixtures import AFFINE, SHAPE, a_key, a_log, a_manifest, grids
 from typer.testing import CliRunner
 
 from jsddpm_core.commands.passphrase import PASSPHRASE_VARIABLE
-from jsddpm_core.errors import StudyError
+from jsddpm_core.errors import OutputError, StudyError
 from jsddpm_core.reading_study import responses
 from jsddpm_core.reading_study.analysis import Analysis, analyse_study
 from jsddpm_core.reading_study.family import corrected
@@ -329,6 +330,43 @@ def test_a_reader_who_stopped_early_is_analysed_and_told(study: Study):
     assert "when it ran): reader-3." in said
 
 
+def test_a_reader_who_stopped_after_two_cases_takes_nothing_from_the_others(study: Study):
+    short = dataclasses.replace(study.logs[2], readings=study.logs[2].readings[:2], complete=False)
+    found = analyse_study(study.manifest, study.key, (*study.logs[:2], short), grids(study.manifest))
+    two = analyse_study(study.manifest, study.key, study.logs[:2], grids(study.manifest))
+    assert found.conclusion is not None and two.conclusion is not None
+    assert found.conclusion.sentence == two.conclusion.sentence
+    assert found.items[0].pooled == two.items[0].pooled and found.items[0].pooled["auc"].estimate.has_interval
+    assert "enter the pooled figures: reader-3;" in " ".join(limitations(found))
+
+
+def test_one_name_on_two_slots_is_said_and_not_told(study: Study):
+    again = dataclasses.replace(study.logs[1], reader=study.logs[0].reader.upper())
+    found = analyse_study(study.manifest, study.key, (study.logs[0], again, study.logs[2]), grids(study.manifest))
+    (note,) = found.notes
+    assert note.startswith("reader-1 and reader-2 gave one name") and again.reader not in note
+    assert study.analysis.notes == ()
+
+
+def test_readers_who_lean_guess_half_right_whichever_answers_are_missing():
+    manifest = a_manifest((RealItem(scale="forced"),), 40, 1, timeouts="left-out")
+    key = a_key(manifest)
+    real = [name for name, truth in key.cases.items() if truth.arm == "real"]
+    values = {name: None if name in real[5:] else 2 for name in key.cases}  # always "synthetic"
+    found = analyse_study(manifest, key, [logs_of(manifest, values)])
+    assert found.items[0].readers[0].exact.value == 20 / 25
+    assert found.items[0].pooled["accuracy"].estimate.value == 0.5
+    assert "the pooled proportion is the mean of both classes'" in " ".join(limitations(found))
+
+
+def test_time_that_ran_out_for_all_on_every_case_is_no_agreement():
+    manifest = a_manifest((RealItem(),), 8, 2)
+    key = a_key(manifest)
+    log = logs_of(manifest, dict.fromkeys(key.cases))
+    found = analyse_study(manifest, key, [log, dataclasses.replace(log, slot=2)])
+    assert {agreement.estimate.value for agreement in found.agreements} == {None}
+
+
 # ---------------------------------------------------------------- what comes out
 
 
@@ -396,6 +434,18 @@ def test_results_are_not_written_over_unasked(written: Path, study: Study):
         write_report(study.analysis, study.key, written)
 
 
+def test_nothing_but_an_earlier_analysis_is_replaced(written: Path, study: Study, tmp_path: Path):
+    folder = Path(shutil.copytree(written, tmp_path / "analysis"))
+    (folder / "notes.docx").write_bytes(b"a week's work")
+    with pytest.raises(OutputError, match=r"holds notes\.docx, which is of no analysis"):
+        write_report(study.analysis, study.key, folder, overwrite=True)
+    assert (folder / "notes.docx").is_file()
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "study.json").write_text("{}")
+    with pytest.raises(OutputError, match="holds no earlier analysis"):
+        write_report(study.analysis, study.key, tmp_path / "tree", overwrite=True)
+
+
 # ---------------------------------------------------------------- the command
 
 
@@ -444,6 +494,26 @@ def test_the_command_writes_beside_the_study_and_tells_the_verdict(command: Path
     assert Path(told["report"]) == command.parent / "study-analysis" / "report.html"
     assert Path(told["report"]).is_file()
     assert told["verdict"].lower() == study.analysis.conclusion.sentence.lower()  # type: ignore[union-attr]
+
+
+def test_a_second_copy_of_a_log_is_named(command: Path):
+    copy = command / "responses" / "slot-01 (conflicted copy).jsonl"
+    shutil.copy(command / "responses" / "slot-01.jsonl", copy)
+    done = run(str(command), "--json")
+    notes = [event["text"] for event in map(json.loads, done.output.splitlines()) if event["event"] == "note"]
+    assert len(notes) == 1 and notes[0].startswith(f"{copy} is of no slot of this study and was left aside")
+
+
+def test_results_never_replace_the_folder_that_the_study_lies_in(command: Path):
+    done = run(str(command), "--out", str(command.parent), "--overwrite")
+    assert isinstance(done.exception, OutputError) and "holds study, which is of no analysis" in str(done.exception)
+    assert (command / "responses" / "slot-01.jsonl").is_file()
+
+
+def test_results_of_a_study_that_is_still_read_are_to_be_kept_away(command: Path):
+    log = command / "responses" / "slot-01.jsonl"
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-9]))
+    assert "keep them from readers who have not finished" in run(str(command)).output
 
 
 def test_results_never_go_into_the_folder_that_readers_see(command: Path):

@@ -9,7 +9,8 @@ from scipy.special import ndtr
 from scipy.stats import binom, binomtest
 
 from jsddpm_core.reading_study.detection import detection
-from jsddpm_core.reading_study.manifest import LesionItem, PairItem, RealItem
+from jsddpm_core.reading_study.family import conclude
+from jsddpm_core.reading_study.manifest import AnalysisPlan, LesionItem, PairItem, RealItem
 from jsddpm_core.reading_study.multireader import auc_figures, pooled
 from jsddpm_core.reading_study.roc import auc
 from jsddpm_core.reading_study.sample_size import (
@@ -154,6 +155,19 @@ def test_expected_width_and_power_come_true_in_simulated_studies():
     assert power == pytest.approx(plan.power_difference, abs=0.09)
     assert width == pytest.approx(plan.width, rel=0.12)
     assert any("0.65" in sentence for sentence in plan.assumptions)
+
+
+def test_the_power_of_equivalence_is_that_of_the_plan_as_it_is_frozen():
+    """Eight readers who guess, 80 + 80 cases, difference and equivalence corrected by Holm's method."""
+    rng, studies, signal = np.random.default_rng(12), 150, np.arange(160) % 2 == 1
+    d_primes = 0.05 / 0.2821 * rng.standard_normal((studies, 8))  # the slope of the area at a d' of 0
+    ratings = simulated_ratings(rng, signal, d_primes, np.zeros((studies, 8)), case_share=0.3).astype(float)
+    shown = 0
+    for study in ratings:
+        found = pooled(auc_figures(study, signal, np.arange(160)))
+        shown += conclude(AnalysisPlan(), "auc", found, (), ()).tests[1].rejects
+    planned = expected(80, 8, tests=len(AnalysisPlan().family)).power_equivalence
+    assert shown / studies == pytest.approx(planned, abs=0.09)
 
 
 def test_the_smallest_study_is_the_smallest():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,10 @@ def test_a_display_that_says_nothing_of_the_window_shows_all_grey_values() -> No
         ({"position_range_mm": [20, 10]}, r"runs downwards"),
         ({"slots": 0}, r"slots = 0 cannot be used"),
         ({"version": 2}, r"version = 2 cannot be used"),
+        ({"items": [{"kind": "real"}, {"kind": "lesion", "name": "real"}]}, r"two items have the name 'real'"),
+        ({"items": [{"kind": "pair"}, {"kind": "lesion"}]}, r"asked about as a pair"),
+        ({"real": {**TREE["real"], "count": 1000}, "slots": 999}, r"ask for fewer slots"),
+        ({"title": "x" * 201}, r"title = 'x{79}\.\.\. cannot be used"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_a_sentence(change: dict[str, Any], sentence: str) -> None:
@@ -121,6 +126,21 @@ def test_a_file_that_is_no_request_is_told(tmp_path: Path, content: bytes, sente
     (tmp_path / "r.yaml").write_bytes(content)
     with pytest.raises(StudyError, match=sentence):
         read_design(tmp_path / "r.yaml")
+
+
+def test_pairs_are_trained_in_any_number() -> None:
+    assert parse_design({**TREE, "items": [{"kind": "pair"}], "training": 3}).training_of_each_arm == 3
+
+
+def test_a_title_that_yaml_takes_for_a_date_stays_as_it_was_written(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(json.dumps(TREE)[:-1] + ', "title": 2026-11-21}', encoding="utf-8")
+    assert read_design(tmp_path / "r.yaml").title == "2026-11-21"
+
+
+def test_letters_that_no_file_can_hold_are_told_without_the_whole_request() -> None:
+    with pytest.raises(StudyError) as refused:
+        parse_design(json.dumps({**TREE, "title": "a\ud800"}))
+    assert len(str(refused.value)) < 200
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:

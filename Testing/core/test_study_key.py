@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from jsddpm_core.commands.passphrase import passphrase_of
 from jsddpm_core.errors import StudyError
 from jsddpm_core.reading_study.key import decrypted, encrypted, is_encrypted, read_key, write_key
 from jsddpm_core.reading_study.manifest import AnswerKey, CaseTruth
@@ -83,3 +84,8 @@ def test_a_key_on_disk_is_known_for_what_it_is(a_key: AnswerKey, locked: bytes, 
         read_key(tmp_path / "locked")
     with pytest.raises(StudyError, match="could not be read"):
         read_key(tmp_path / "gone")
+
+
+def test_a_passphrase_is_a_files_first_line_whichever_editor_wrote_it(tmp_path: Path):
+    (tmp_path / "words").write_bytes(b"\xef\xbb\xbffour plain words\r\nand a note\r\n")
+    assert passphrase_of(tmp_path / "words") == "four plain words"

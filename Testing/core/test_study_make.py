@@ -183,6 +183,14 @@ def give_the_secret_away(folder: Path) -> None:
     file.write_text(json.dumps({**tree, "order_secret": "0" * 64}))
 
 
+def add_a_log_of_one_digit(folder: Path) -> None:
+    (folder / "responses" / "slot-1.jsonl").write_bytes(b"")
+
+
+def add_a_log_of_no_number(folder: Path) -> None:
+    (folder / "responses" / "slot-\u00b2.jsonl").write_bytes(b"")
+
+
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
@@ -192,6 +200,8 @@ def give_the_secret_away(folder: Path) -> None:
         (add_a_picture, "images/000099.nii is not named in the manifest"),
         (take_another_training_key, "the training key belongs to another version"),
         (give_the_secret_away, "holds the secret of the orders"),
+        (add_a_log_of_one_digit, "responses/slot-1.jsonl is of no slot of this study"),
+        (add_a_log_of_no_number, "responses/slot-\u00b2.jsonl is of no slot of this study"),
     ],
 )
 def test_a_fault_in_the_folder_is_named(made: StudyReport, tmp_path: Path, fault: Any, sentence: str) -> None:
@@ -267,6 +277,28 @@ def test_people_of_another_split_are_not_shown(sources: Sources, tmp_path: Path)
     write_real_cache(tmp_path / "cache", 8, split="train")
     with pytest.raises(StudyError, match="no real slice of test shows none or infarct"):
         make_study(design_of(tmp_path / "cache", sources[1], 4), tmp_path / "study", passphrase=PASSPHRASE)
+
+
+def test_one_person_under_two_names_is_shown_once(sources: Sources, tmp_path: Path) -> None:
+    write_real_cache(tmp_path / "cache", 8)
+    images = np.load(tmp_path / "cache" / "images.npy", mmap_mode="r+")
+    images[4] = images[0]  # both without a lesion
+    images.flush()
+    design = design_of(tmp_path / "cache", sources[1], 6)
+    report = make_study(design, tmp_path / "study", key_file=tmp_path / "key.json")
+    shown = {truth.source["case"] for truth in read_key(tmp_path / "key.json").cases.values() if truth.subject}
+    assert len(shown) == 6 and "scans/sub-0004" not in shown
+    assert "1 people were left out because a slice of theirs is a copy of somebody else's." in report.notes
+
+
+@pytest.mark.parametrize(("value", "said"), [(-1.0, "a slice shows no brain"), (np.nan, "values that are no numbers")])
+def test_a_slice_that_cannot_be_shown_is_named(sources: Sources, tmp_path: Path, value: float, said: str) -> None:
+    write_real_cache(tmp_path / "cache", 8)
+    images = np.load(tmp_path / "cache" / "images.npy", mmap_mode="r+")
+    images[4] = value
+    images.flush()
+    with pytest.raises(StudyError, match=f"slice 80 of scans/sub-0004: .*{said}.*leave it out"):
+        make_study(design_of(tmp_path / "cache", sources[1], 8), tmp_path / "study", passphrase=PASSPHRASE)
 
 
 def test_people_whom_the_model_learned_from_are_left_out(

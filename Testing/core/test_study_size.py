@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, 
 
 def test_numbers_of_cases_and_readers_say_what_to_expect(capsys: pytest.CaptureFixture[str]) -> None:
     rows = told(capsys, "--cases", "40", "--cases", "80", "--readers", "4", "--expected", "0.6", "--margin", "0.2")
-    plans = [expected(cases, 4, ReaderModel(0.6), margin=0.2) for cases in (40, 80)]
+    plans = [expected(cases, 4, ReaderModel(0.6), margin=0.2, tests=2) for cases in (40, 80)]
     assert [(row["cases_an_arm"], row["width"], row["power_equivalence"], row["power_difference"]) for row in rows] == [
         (plan.cases_an_arm, plan.width, plan.power_equivalence, plan.power_difference) for plan in plans
     ]
@@ -45,8 +46,16 @@ def test_what_is_wanted_says_how_many_cases_it_takes(
     arguments: list[str], how: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (row,) = told(capsys, *arguments, "--readers", "8")
-    needed = cases_needed(8, **how)
+    needed = cases_needed(8, tests=2, **how)
     assert needed is not None and row["cases_an_arm"] == needed.cases_an_arm
+
+
+def test_the_power_is_that_of_the_plans_corrected_tests(capsys: pytest.CaptureFixture[str]) -> None:
+    size = ("--cases", "80", "--readers", "8")
+    (planned,), (alone,) = told(capsys, *size), told(capsys, *size, "--tests", "1")
+    assert planned == json.loads(json.dumps(asdict(expected(80, 8, tests=2))))
+    assert alone["power_equivalence"] - planned["power_equivalence"] > 0.1 and alone["width"] == planned["width"]
+    assert any("each is made at 0.05 / 2" in sentence for sentence in planned["assumptions"])
 
 
 def test_a_table_for_people_has_a_row_for_what_cannot_be(capsys: pytest.CaptureFixture[str]) -> None:

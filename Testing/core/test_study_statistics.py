@@ -300,8 +300,14 @@ def test_the_verdict_says_what_was_shown_and_no_more(value, se, margin, start):
 
 
 def test_nothing_is_concluded_from_answers_without_spread():
-    said = verdict("the AUC", Estimate(1.0), 0.5, None, None, None, 0.05)
+    said = verdict("the AUC", Estimate(0.5), 0.5, None, None, None, 0.05)
     assert said.startswith("Nothing can be said")
+
+
+@pytest.mark.parametrize(("value", "how"), [(1.0, "without an error"), (0.0, "took one for the other")])
+def test_readers_who_all_tell_the_classes_apart_are_said_to(value, how):
+    said = verdict("the AUC", Estimate(value), 0.5, None, None, None, 0.05)
+    assert said.startswith("Readers told the classes apart") and how in said and f"{value:.3f}" in said
 
 
 # ---------------------------------------------------------------- agreement

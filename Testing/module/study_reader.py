@@ -16,18 +16,24 @@ FORM = Path(__file__).resolve().parents[2] / "JSDDPMSlicer" / "Resources" / "UI"
 KEYS = {
     " ": QtCore.Qt.Key.Key_Space, "\b": QtCore.Qt.Key.Key_Backspace, "\x1b": QtCore.Qt.Key.Key_Escape,
     "\r": QtCore.Qt.Key.Key_Return, "<": QtCore.Qt.Key.Key_Left, ">": QtCore.Qt.Key.Key_Right,
-    "^": QtCore.Qt.Key.Key_Up,
+    "^": QtCore.Qt.Key.Key_Up, "v": QtCore.Qt.Key.Key_Down,
 }  # fmt: skip
 
 
-def press(widget: Any, text: str) -> None:
-    """Presses keys as a keyboard would, one for each character; letters in `KEYS` stand for keys without text."""
+def press(widget: Any, text: str, held: bool = False) -> None:
+    """Presses keys as a keyboard would, one for each character; letters in `KEYS` stand for keys without text.
+
+    Args:
+        widget: that gets them.
+        text: a character a key.
+        held: whether they only repeat, as keys do that are held down.
+    """
     for letter in text:
         key = KEYS.get(letter) or QtCore.Qt.Key(ord(letter.upper()))
-        said = "" if letter in "<>^" else letter
+        said = "" if letter in "<>^v" else letter
         target = getattr(widget, "nativeObject", widget)
         for kind in (QtCore.QEvent.Type.ShortcutOverride, QtCore.QEvent.Type.KeyPress, QtCore.QEvent.Type.KeyRelease):
-            event = QtGui.QKeyEvent(kind, key, QtCore.Qt.KeyboardModifier.NoModifier, said)
+            event = QtGui.QKeyEvent(kind, key, QtCore.Qt.KeyboardModifier.NoModifier, said, held)
             QtCore.QCoreApplication.sendEvent(target, event)
 
 

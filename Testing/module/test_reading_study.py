@@ -15,7 +15,7 @@ from fixtures import until
 from reading_fixtures import ALL_ITEMS, affine_of, write_study
 from study_reader import State, begin, click, open_panel, press, ready, settle, shown
 
-from jsddpm_core.reading_study.manifest import LesionItem, PairItem, RealItem, read_manifest
+from jsddpm_core.reading_study.manifest import LesionItem, LikertItem, PairItem, RealItem, read_manifest
 from jsddpm_core.reading_study.responses import log_file
 from jsddpm_core.reading_study.session import read_log
 
@@ -159,6 +159,46 @@ def test_slicers_keys_do_nothing_in_the_study(study: Any, tmp_path: Path) -> Non
     press(view.view, "r")
     assert view.sliceNode.GetFieldOfView() != zoomed, "or nothing was tested"
     run.close()
+
+
+def test_long_instructions_scroll_and_leave_the_window_its_height(study: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    write_study(folder, cases=2, training=0, instructions="Look well at this.\n" * 200)
+    run = begin(study, folder)
+    settle()
+    window, ui = run.window.widget, run.window.ui
+    height, bar = window.height, ui.textScroll.verticalScrollBar()
+    assert bar.value == 0 < bar.maximum
+    press(window, "vv^")
+    assert bar.value > 0
+    press(window, " ")
+    ready(run)
+    settle()
+    assert window.height == height
+    press(window, "\x1b")
+    settle()
+    assert ui.textScroll.verticalScrollBar().maximum == 0
+
+
+def test_keys_that_are_held_down_answer_once(study: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    wording = LikertItem(name="look", text="R&D?", low="black & white", high="<b>grey</b>", points=2)
+    write_study(folder, cases=2, training=1, items=(RealItem(), wording))
+    run = begin(study, folder)
+    window, ui = run.window.widget, run.window.ui
+    press(window, " ")
+    press(window, " ", held=True)
+    ready(run)
+    press(window, "1")
+    press(window, "1", held=True)
+    assert "Question 2 of 2" in ui.givenLabel.text and ui.questionLabel.text == "R&D?"
+    assert (ui.answer1.text, ui.answer2.text) == ("1  black && white", "2  <b>grey</b>"), "&& is drawn as &"
+    press(window, "2 ")
+    ready(run, State.FEEDBACK)
+    press(window, " ", held=True)
+    assert run.state == State.FEEDBACK, "it can be read"
+    press(window, " ")
+    ready(run)
 
 
 def test_a_lesion_is_marked_moved_and_recorded(study: Any, tmp_path: Path) -> None:
@@ -379,6 +419,10 @@ def test_who_leaves_goes_on_at_the_first_case_without_an_answer(study: Any, tmp_
     ready(run)
     assert run.window.ui.progressLabel.text == "Case 2 of 3" and run.sheet.values == [None]
     run.close()
+    ui.slotCombo.setCurrentIndex(1)
+    assert ui.readStatus.text == "A. Reader has begun slot 1: choose that to go on there."
+    ui.readerEdit.text = "B. Reader"
+    assert ui.readStatus.text == ""
 
 
 def test_the_panel_says_what_is_wrong_with_a_study(study: Any, tmp_path: Path) -> None:

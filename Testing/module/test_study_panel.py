@@ -200,6 +200,13 @@ def test_the_panel_says_why_no_study_can_be_made(panel: Any, tmp_path: Path) -> 
         assert button.enabled
 
 
+def test_any_title_makes_a_folder_of_its_own(panel: Any, tmp_path: Path) -> None:
+    for title, name in (("Bild " * 40, "bild-bild-bild-bild-bild-bild-bild-bild-bild-bild"), ("図" * 200, "図" * 50),
+                        ("?!", "study"), ("../x", "x")):  # fmt: skip
+        panel.ui.studyTitleEdit.text = title
+        assert panel.ui.designButton.toolTip == f"Writes {tmp_path / name}."
+
+
 def test_the_form_says_what_its_numbers_can_show(panel: Any) -> None:
     """With the command itself."""
     ui = panel.ui
@@ -210,8 +217,12 @@ def test_the_form_says_what_its_numbers_can_show(panel: Any) -> None:
     assert until(lambda: ui.sizeLabel.text, 60)
     assert ui.sizeLabel.text == (
         "80 cases an arm, readers: 8. Where they guess, the 95 % interval of the AUC is about 0.5 ± 0.07, and "
-        "equivalence within ± 0.1 is shown with a chance of 84 %."
+        "equivalence within ± 0.1 is shown with a chance of 71 %."
     )
+    ui.correctionCombo.setCurrentIndex(2)
+    ui.sizeButton.click()
+    assert until(lambda: ui.sizeLabel.text, 60)
+    assert ui.sizeLabel.text.endswith("with a chance of 84 %."), "none"
     ui.marginSpin.value = 0
     assert ui.sizeLabel.text == "", "it was about other numbers"
     ui.sizeButton.click()

@@ -26,7 +26,7 @@ def passphrase_of(file: Path | None, *, twice: bool = False) -> str:
     """From a file, the environment or the terminal; never from the command line, which other users of a machine see."""
     if file is not None:
         try:
-            lines = file.read_text(encoding="utf-8").splitlines()
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise StudyError(f"{file} could not be read as text ({error})", "name the passphrase's file") from None
         return lines[0] if lines else ""

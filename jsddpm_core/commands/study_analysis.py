@@ -31,13 +31,13 @@ def analyse(
     from jsddpm_core.reading_study.manifest import read_manifest
 
     manifest = read_manifest(folder)
-    target = out if out is not None else folder.resolve().with_name(f"{folder.resolve().name}-analysis")
+    target = out.resolve() if out is not None else folder.resolve().with_name(f"{folder.resolve().name}-analysis")
     # A reader who has not finished must not come upon the truth.
     if target.resolve().is_relative_to(folder.resolve()):
         raise StudyError(f"{target} lies in the study's folder, which readers see", "choose a folder outside of it")
 
     from jsddpm_core.reading_study.key import ENCRYPTED_KEY, is_encrypted, read_key
-    from jsddpm_core.reading_study.reader_log import read_log
+    from jsddpm_core.reading_study.reader_log import read_log, stray_logs
 
     file = folder / ENCRYPTED_KEY if key is None else key
     answers = read_key(file, passphrase_of(passphrase_file) if is_encrypted(file) else None)
@@ -56,6 +56,14 @@ def analyse(
             text = f"slot {log.slot} is not finished; what was read so far is analysed"
             report.line(f"{text[0].upper()}{text[1:]}.")
             report.event("note", text=text)
+    if any(log.readings and not log.complete for log in logs):
+        text = "The results say what every case is: keep them from readers who have not finished."
+        report.line(text)
+        report.event("note", text=text)
+    for stray in stray_logs(folder, manifest):
+        text = f"{stray} is of no slot of this study and was left aside: look whether it holds more than the slot's own"
+        report.line(f"{text}.")
+        report.event("note", text=f"{text}.")
     analysis = analyse_study(manifest, answers, logs, picture_grids(folder, manifest))
     for note in analysis.notes:
         report.line(note)

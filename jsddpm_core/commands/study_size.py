@@ -56,6 +56,12 @@ def size(
         float, typer.Option("--margin", min=0.01, max=0.49, help="Equivalence is the AUC within 0.5 ± this.")
     ] = 0.1,
     alpha: Annotated[float, typer.Option("--alpha", min=0.001, max=0.49, help="Of the tests, two-sided.")] = 0.05,
+    tests: Annotated[
+        int,
+        typer.Option(
+            "--tests", min=1, max=100, help="AUC: tests that the plan corrects for their number; 1: no correction."
+        ),
+    ] = 2,
     as_json: options.AsJson = False,
 ) -> None:
     """Says what a study of some size can be expected to show; with --width or --power, how large it has to be."""
@@ -66,7 +72,7 @@ def size(
     report = Reporter(as_json)
     if endpoint == "auc":
         model = {"area": truth, "reader_sd": reader_sd, "correlation": correlation}
-        _areas(report, cases or CASES, readers or READERS, model, wanted, to == "equivalence", margin, alpha)
+        _areas(report, cases or CASES, readers or READERS, model, wanted, to == "equivalence", margin, alpha, tests)
     else:
         _proportions(report, cases or CASES, truth, wanted, 1 if endpoint == "pairs" else 2, alpha)
 
@@ -94,11 +100,12 @@ def _areas(
     equivalence: bool,
     margin: float,
     alpha: float,
+    tests: int,
 ) -> None:
     from jsddpm_core.reading_study.sample_size import ReaderModel, cases_needed, expected
 
     model = ReaderModel(**assumed)
-    how: dict[str, Any] = {"margin": margin, "alpha": alpha}
+    how: dict[str, Any] = {"margin": margin, "alpha": alpha, "tests": tests}
     if any(value is not None for value in wanted.values()):
         found = {n: [cases_needed(n, model, equivalence=equivalence, **wanted, **how)] for n in readers}
     else:

@@ -109,6 +109,8 @@ def krippendorff(
         level: of the interval.
     """
     values = np.unique(answers[~np.isnan(answers)])
+    if not len(values):  # time ran out on every case
+        return Estimate(None)
     counts = (
         np.stack([(answers == value).sum(axis=0) for value in values], axis=1).astype(float).reshape(-1, len(values))
     )

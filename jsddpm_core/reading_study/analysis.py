@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from jsddpm_core.reading_study.agreement_results import Agreement, agreements
 from jsddpm_core.reading_study.family import Conclusion, conclude
 from jsddpm_core.reading_study.localisation_results import Grid, Localisation, localisation
 from jsddpm_core.reading_study.manifest import AnalysisPlan, AnswerKey, StudyManifest
 from jsddpm_core.reading_study.multireader import Pooled, auc_figures, pooled
+from jsddpm_core.reading_study.names import same_name
 from jsddpm_core.reading_study.pooled_results import (
     Endpoint,
     Group,
@@ -22,6 +24,7 @@ from jsddpm_core.reading_study.pooled_results import (
     endpoints_of,
     groups_of,
     pooled_of,
+    pooling,
 )
 from jsddpm_core.reading_study.reader_results import ReaderResult, reader_result
 from jsddpm_core.reading_study.readings import ItemReadings, ReaderLog, Timeouts, check_together, item_readings
@@ -103,13 +106,26 @@ class Analysis:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on what could not be worked out."""
+        """Sentences on what could not be worked out, and on readers who may be one."""
+        return (*self._lacking_notes, *_one_name(self.logs))
+
+    @property
+    def _lacking_notes(self) -> tuple[str, ...]:
         return tuple(
             f"Of “{item.readings.item.name}”, neither AUC, d' nor a test could be worked out: {item.lacking}. "
             "What each reader answered, and where, is reported all the same."
             for item in self.items
             if item.lacking
         )
+
+
+def _one_name(logs: Sequence[ReaderLog]) -> tuple[str, ...]:
+    return tuple(
+        f"reader-{one.slot} and reader-{two.slot} gave one name: if they are one person, the pooled figures take that "
+        "person for two readers."
+        for one, two in combinations(logs, 2)
+        if one.reader and same_name(one.reader, two.reader)
+    )
 
 
 def analyse_study(
@@ -188,6 +204,6 @@ def _question(readings: ItemReadings, manifest: StudyManifest) -> QuestionAnalys
     pairs = any(item.kind == "pair" for item in manifest.items)
     if pairs or not answering(readings).any():
         return QuestionAnalysis(readings, None)
-    chosen = readings.by(answering(readings))
+    chosen = readings.by(pooling(readings))
     figures = auc_figures(chosen.raw, chosen.signal, chosen.clusters)
     return QuestionAnalysis(readings, pooled(figures, 1 - manifest.plan.alpha))

@@ -20,6 +20,8 @@ from jsddpm_core.reading_study.manifest import (
     StudyManifest,
     read_manifest,
 )
+from jsddpm_core.reading_study.reader_log import read_log, stray_logs
+from jsddpm_core.reading_study.responses import log_file
 
 
 @dataclass(frozen=True)
@@ -154,22 +156,15 @@ def _people(cases: dict[str, CaseTruth]) -> Iterator[Finding]:
 
 
 def _responses(folder: Path, manifest: StudyManifest) -> Iterator[Finding]:
-    logs = sorted((folder / RESPONSES).glob("slot-*.jsonl"))
-    if not logs:
+    stray = stray_logs(folder, manifest)
+    logs = {slot.number: file for slot in manifest.slots if (file := log_file(folder, slot.number)).exists()}
+    for file in stray:
+        yield Finding("problem", f"{RESPONSES}/{file.name} is of no slot of this study")
+    if not logs and not stray:
         yield Finding("note", "nobody has read yet")
-        return
-    try:
-        from jsddpm_core.reading_study.session import read_log
-    except ModuleNotFoundError:
-        yield Finding("note", f"{len(logs)} logs of readers were not looked at")
-        return
-    for file in logs:
-        number = file.stem.removeprefix("slot-")
-        if not number.isdigit() or not 1 <= int(number) <= len(manifest.slots):
-            yield Finding("problem", f"{RESPONSES}/{file.name} is of no slot of this study")
-            continue
+    for number, file in logs.items():
         try:
-            log = read_log(folder, int(number), manifest)
+            log = read_log(folder, number, manifest)
         except StudyError as error:
             yield Finding("problem", error.message)
             continue

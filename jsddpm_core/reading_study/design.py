@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -18,6 +19,7 @@ from jsddpm_core.reading_study.manifest import (
     LikertItem,
     PairItem,
     RealItem,
+    check_items,
 )
 from jsddpm_core.strict import Strict
 from jsddpm_core.training.request import AbsolutePath, CaseEntry
@@ -28,6 +30,12 @@ LEVELS: Final = 1000
 FULL_WINDOW: Final = {"window": float(LEVELS), "level": LEVELS / 2}
 
 MOST_CASES: Final = 2000
+
+LONGEST_SHOWN: Final = 80
+"""Letters of a value that is repeated in an error."""
+
+MOST_READINGS: Final = 400_000
+"""Of all slots together: the manifest names each of them, and has to stay small enough to be read."""
 
 Split = Literal["train", "validation", "test"]
 
@@ -145,11 +153,17 @@ class StudyDesign(Strict):
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
+        check_items(self.items)
+        if self.slots * (self.shown + self.repeat_count) > MOST_READINGS:
+            raise ValueError(
+                f"{self.slots} slots of {self.shown + self.repeat_count} readings are more than a manifest holds "
+                f"({MOST_READINGS}): ask for fewer slots"
+            )
         if len(set(self.pathologies)) != len(self.pathologies):
             raise ValueError("a pathology is named twice")
         if (self.matched or self.pairs) and self.real.count != self.synthetic.count:
             raise ValueError("matched pairs need as many real as synthetic cases")
-        if self.training % 2:
+        if self.training % 2 and not self.pairs:
             raise ValueError("half of the training cases are real: give an even number")
         if self.repeat_count > self.shown:
             raise ValueError(f"{self.repeat_count} repeats are more than the {self.shown} cases")
@@ -190,11 +204,20 @@ def parse_design(tree: dict[str, Any] | str | bytes) -> StudyDesign:
         StudyError: for an unknown key or an unusable value.
     """
     try:
-        return StudyDesign.model_validate_json(tree if isinstance(tree, str | bytes) else json.dumps(tree))
+        return StudyDesign.model_validate_json(
+            tree if isinstance(tree, str | bytes) else json.dumps(tree, default=_said)
+        )
     except (TypeError, ValueError) as error:
         if not isinstance(error, ValidationError):
             raise StudyError(f"the study's request cannot be used ({error})", "write plain keys and values") from None
         raise explain_design(error) from None
+
+
+def _said(value: Any) -> str:
+    """What YAML takes for a date, as it was written."""
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"{value!r} is neither text, number, list nor keys")
 
 
 def check_lesions(design: StudyDesign, lesional: Mapping[str, bool]) -> None:
@@ -235,8 +258,13 @@ def explain_design(error: ValidationError) -> StudyError:
     if problem["type"] == "value_error" and isinstance(given, dict):  # of several values together
         what, _, remedy = said.partition(": ")
         return StudyError(what, remedy or "correct one of the two")
-    shown = f"{where} = {given!r}" if isinstance(given, str | int | float | bool) else where or "the study's request"
+    plain = isinstance(given, str | int | float | bool) and loc
+    shown = f"{where} = {_short(repr(given))}" if plain else where or "the study's request"
     return StudyError(f"{shown} cannot be used, {said[:1].lower()}{said[1:]}", "correct the value")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def with_absolute_paths(tree: dict[str, Any], folder: Path) -> dict[str, Any]:

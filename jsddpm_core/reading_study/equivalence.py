@@ -91,6 +91,12 @@ def verdict(
         p_equivalence: of the equivalence, likewise.
         alpha: of the plan.
     """
+    if estimate.value in (0.0, 1.0) and null == 0.5 and estimate.low is None:
+        how = "without an error" if estimate.value == 1 else "throughout, and took one for the other"
+        return (
+            f"Readers told the classes apart {how}: {name} is {estimate.value:.3f}. Where no answer differs from this, "
+            "interval and tests for all readers cannot be worked out; those of each reader can."
+        )
     if estimate.value is None or estimate.low is None or estimate.high is None or p is None:
         return f"Nothing can be said about {name}: the answers do not show how far it would scatter."
     told = (

@@ -12,7 +12,7 @@ from jsddpm_core.reading_study.estimate import Estimate
 from jsddpm_core.reading_study.localisation import afroc_area, distance_mm, lesion_points_mm, mark_ratings
 from jsddpm_core.reading_study.manifest import AnalysisPlan, LesionItem
 from jsddpm_core.reading_study.multireader import Pooled, auc_figures, pooled
-from jsddpm_core.reading_study.pooled_results import answering
+from jsddpm_core.reading_study.pooled_results import pooling
 from jsddpm_core.reading_study.proportions import wilson
 from jsddpm_core.reading_study.readings import ItemReadings
 
@@ -96,7 +96,7 @@ def localisation(readings: ItemReadings, grids: Mapping[str, Grid], plan: Analys
         )
         for row, given in enumerate(ratings)
     )
-    both = answering(readings)
+    both = pooling(readings)
     figures = auc_figures(ratings[both] if both.any() else ratings, signal, readings.clusters)
     return Localisation(item, ratings, signal, readers, pooled(figures, level))
 

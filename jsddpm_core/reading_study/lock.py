@@ -69,9 +69,14 @@ class SlotLock:
             return
         here = held.get("host") == platform.node()
         silent = self._silence()
-        gone = here and not process_lives(int(held.get("pid") or 0))
+        pid = held.get("pid")
+        gone = here and not (isinstance(pid, int) and process_lives(pid))
         if not gone and silent is not None and silent < SILENT_S:
-            where = "in another window on this computer" if here else f"on the computer {held.get('host')}"
+            where = (
+                "in another window on this computer"
+                if here
+                else f"on the computer {held.get('host') or 'of somebody else'}"
+            )
             remedy = (
                 "go on there, or choose another slot"
                 if here

@@ -236,7 +236,10 @@ def _harmonise(
     for arm, own in arms.items():
         for index, (place, candidate) in enumerate(own):
             image, mask = candidate.load()
-            grey = stimuli.harmonised(image, spacing, stimuli.stream(secret, "dither", arm, index))
+            try:
+                grey = stimuli.harmonised(image, spacing, stimuli.stream(secret, "dither", arm, index))
+            except StudyError as error:
+                raise StudyError(f"{_named(candidate, index)}: {error.message}", error.remedy) from None
             clean = stimuli.cleaned_mask(mask, grey > stimuli.RIM)
             if not candidate.lesional:
                 clean = np.zeros_like(clean)
@@ -248,6 +251,16 @@ def _harmonise(
     for (arm, place, candidate, _, clean), grey in zip(taken, evened, strict=True):
         shown[arm].append(Shown(arm, place, candidate, grey, clean))
     return shown
+
+
+def _named(candidate: Candidate, index: int) -> str:
+    """Which slice it is, for whoever has to leave it out."""
+    source = candidate.source
+    if "case" in source:
+        return f"slice {source['slice']} of {source['case']}"
+    if "files" in source:
+        return str(next(iter(source["files"].values()))["name"])
+    return f"synthetic slice {index + 1}"
 
 
 def _write_pictures(

@@ -79,6 +79,20 @@ class LikertItem(Strict):
 Item = Annotated[RealItem | PairItem | LesionItem | LikertItem, Field(discriminator="kind")]
 
 
+def check_items(items: tuple[Item, ...]) -> None:
+    """Holds the questions of a study against one another.
+
+    Raises:
+        ValueError: if they cannot be asked together.
+    """
+    names = [item.name for item in items]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"two items have the name '{twice}': give each a 'name' of its own")
+    if "pair" in {item.kind for item in items} and {item.kind for item in items} & {"real", "lesion"}:
+        raise ValueError("two images side by side are asked about as a pair, and with questions of one's own")
+
+
 class Display(Strict):
     """How cases are shown.
 
@@ -216,18 +230,11 @@ class StudyManifest(Strict):
         counted = {case.name for case in self.cases}
         if any(set(slot.order) != counted for slot in self.slots):
             raise ValueError("every reader sees every case that counts")
+        check_items(self.items)
         pair = any(item.kind == "pair" for item in self.items)
-        if pair and any(item.kind in ("real", "lesion") for item in self.items):
-            raise ValueError("two images side by side are asked about as a pair, and with questions of one's own")
         if any(len(case.pictures) != 1 + pair for case in (*self.training, *self.cases)):
             raise ValueError("a case has two pictures where pairs are asked about, and one where not")
-        if len({item.name for item in self.items}) != len(self.items):
-            raise ValueError("two items have one name")
         return self
-
-    def case(self, name: str) -> StudyCase:
-        """The case of a name."""
-        return next(case for case in (*self.training, *self.cases) if case.name == name)
 
 
 class CaseTruth(Strict):

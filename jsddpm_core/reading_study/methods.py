@@ -5,6 +5,7 @@ from __future__ import annotations
 from jsddpm_core.reading_study.analysis import Analysis
 from jsddpm_core.reading_study.equivalence import margin_of_d_prime
 from jsddpm_core.reading_study.manifest import AnalysisPlan
+from jsddpm_core.reading_study.pooled_results import pooling, unevenly_answered
 
 LITERATURE = {
     "chakraborty": "Chakraborty DP, Winter LHL. Free-response methodology: alternate analysis and a new "
@@ -164,6 +165,13 @@ def limitations(analysis: Analysis) -> list[str]:
             "the "
             "cases that are missing do not depend on the answers, unless readers stopped because of them."
         )
+    main = analysis.main
+    if main is not None and not main.lacking:
+        few = [name for name, enters in zip(main.readings.readers, pooling(main.readings), strict=True) if not enters]
+        if few:
+            said.append(
+                f"Too few answers to enter the pooled figures: {', '.join(few)}; the tables of each reader hold them."
+            )
     broken = [f"reader-{log.slot}" for log in analysis.logs if log.problems]
     if broken:
         said.append(
@@ -191,6 +199,11 @@ def limitations(analysis: Analysis) -> list[str]:
             "The design is not balanced: a leaning to one answer moves the proportion correct, so that no exact test "
             "is "
             "given, and the pooled proportion is the mean of sensitivity and specificity."
+        )
+    elif main is not None and unevenly_answered(main.readings):
+        said.append(
+            "Not every reader answered as many cases of either class: the pooled proportion is the mean of both "
+            "classes'."
         )
     said.append(
         "Synthetic pictures are treated as independent draws of the generator; the inference is about the generator "

@@ -55,14 +55,14 @@ def endpoint_of(readings: ItemReadings, wanted: Endpoint) -> Endpoint:
 def figures_of(readings: ItemReadings, endpoint: Endpoint) -> ReaderFigures:
     """One endpoint of every reader.
 
-    The proportion correct is over all answers where both classes are as large, and the mean of the two classes' where
-    not, so that guessing gives 0.5 whichever answer a reader leans to.
+    The proportion correct is over all answers where every reader answered as many cases of either class, and the mean
+    of the two classes' where not, so that guessing gives 0.5 whichever answer a reader leans to.
     """
     signal, clusters = readings.signal, readings.clusters
     if endpoint == "auc":
         return auc_figures(readings.counted, signal, clusters)
     if endpoint == "accuracy":
-        equal = 2 * int(signal.sum()) != len(signal)
+        equal = unevenly_answered(readings)
         strata = np.unique(signal, return_inverse=True)[1]
         return proportion_figures(readings.correct, strata, clusters, equal_weights=equal)
     if readings.item.kind == "pair":
@@ -70,9 +70,15 @@ def figures_of(readings: ItemReadings, endpoint: Endpoint) -> ReaderFigures:
     return d_prime_figures(readings.called, signal, clusters)
 
 
+def unevenly_answered(readings: ItemReadings) -> bool:
+    """Whether some reader answered more cases of one class than of the other."""
+    known = ~np.isnan(readings.counted)
+    return bool((known[:, readings.signal].sum(axis=1) != known[:, ~readings.signal].sum(axis=1)).any())
+
+
 def pooled_of(readings: ItemReadings, endpoint: Endpoint, level: float = 0.95) -> Pooled:
-    """The mean over those readers who answered cases of both classes; without a value where nobody did."""
-    readers = answering(readings)
+    """The mean over those readers who answered enough cases of both classes; without a value where nobody did."""
+    readers = pooling(readings)
     if readers.any():
         return pooled(figures_of(readings.by(readers), endpoint), level)
     guessing = 0.0 if endpoint == "d-prime" else 0.5
@@ -85,6 +91,20 @@ def answering(readings: ItemReadings) -> np.ndarray:
     if readings.item.kind == "pair":
         return known.any(axis=1)
     return known[:, readings.signal].any(axis=1) & known[:, ~readings.signal].any(axis=1)
+
+
+def pooling(readings: ItemReadings) -> np.ndarray:
+    """`(R,)` bool: which readers enter the pooled figures.
+
+    Those with answers to two subjects of either class: the errors of somebody who stopped after a case or two cannot be
+    known, and would take the interval from all others. Where nobody has so many, all who answer both classes.
+    """
+    known = ~np.isnan(readings.counted)
+    enough = answering(readings)
+    for of in (readings.signal, ~readings.signal):
+        for row in np.flatnonzero(enough):
+            enough[row] = len(np.unique(readings.clusters[known[row] & of])) >= 2
+    return enough if enough.any() else answering(readings)
 
 
 def groups_of(readings: ItemReadings, endpoint: Endpoint, level: float = 0.95) -> tuple[Group, ...]:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from jsddpm_core.errors import StudyError
 from jsddpm_core.reading_study.answers import check_answers
-from jsddpm_core.reading_study.manifest import TRAINING_KEY, AnswerKey, StudyCase, StudyManifest
+from jsddpm_core.reading_study.manifest import RESPONSES, TRAINING_KEY, AnswerKey, StudyCase, StudyManifest
 from jsddpm_core.reading_study.receipt import Receipt, held_against
 from jsddpm_core.reading_study.responses import Chain, Reading, Start, log_file, read_chain
 
@@ -62,7 +62,8 @@ def places_of(manifest: StudyManifest, slot: int) -> tuple[Place, ...]:
         raise StudyError(f"the study has no slot {slot}", f"choose one from 1 to {len(manifest.slots)}")
     order = manifest.slots[slot - 1].order
     training = [Place("training", i, len(manifest.training), case) for i, case in enumerate(manifest.training)]
-    return (*training, *(Place("cases", i, len(order), manifest.case(name)) for i, name in enumerate(order)))
+    cases = {case.name: case for case in manifest.cases}  # thousands of cases and slots have to be there at once
+    return (*training, *(Place("cases", i, len(order), cases[name]) for i, name in enumerate(order)))
 
 
 def read_log(folder: Path, slot: int, manifest: StudyManifest) -> ReaderLog:
@@ -90,6 +91,12 @@ def read_log(folder: Path, slot: int, manifest: StudyManifest) -> ReaderLog:
     readings = tuple(body for body in bodies if isinstance(body, Reading))
     reader, experience, years = (start.reader, start.experience, start.years) if start is not None else ("", "", None)
     return ReaderLog(slot, reader, experience, years, readings, len(readings) == len(places), tuple(problems))
+
+
+def stray_logs(folder: Path, manifest: StudyManifest) -> list[Path]:
+    """Files that look like logs and are of no slot, such as the copies that programs make which keep folders alike."""
+    own = {log_file(folder, slot.number).name for slot in manifest.slots}
+    return sorted(file for file in (folder / RESPONSES).glob("slot-*.jsonl") if file.name not in own)
 
 
 def sound_lines(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -72,6 +73,10 @@ def real_candidates(
         for index, record in enumerate(cache.records)
         if _usable(record, design, manifest) and record.subject not in seen
     ]
+    copies = _copies(found)
+    if copies:
+        notes.append(f"{len(copies)} people were left out because a slice of theirs is a copy of somebody else's.")
+        found = [candidate for candidate in found if candidate.subject not in copies]
     if not found:
         raise StudyError(
             f"no real slice of {', '.join(arm.splits)} shows {' or '.join(design.pathologies)} at the wanted positions"
@@ -79,6 +84,20 @@ def real_candidates(
             "choose other cases, pathologies, splits or positions",
         )
     return found, cache, notes
+
+
+def _copies(candidates: list[Candidate]) -> set[str | None]:
+    """People with a slice that is, voxel for voxel, one of somebody who comes before them: one person, two names."""
+    first: dict[bytes, str | None] = {}
+    copies: set[str | None] = set()
+    for candidate in candidates:
+        image, _ = candidate.load()
+        if (
+            np.ptp(image) > 0
+            and first.setdefault(hashlib.sha256(image).digest(), candidate.subject) != candidate.subject
+        ):
+            copies.add(candidate.subject)
+    return copies
 
 
 def _usable(record: SliceRecord, design: StudyDesign, manifest: Manifest | None) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jsddpm_core import __version__
+from jsddpm_core.errors import OutputError
 from jsddpm_core.files import whole_folder, write_file
 from jsddpm_core.reading_study.analysis import Analysis
 from jsddpm_core.reading_study.estimate import Estimate
@@ -94,8 +95,10 @@ def write_report(analysis: Analysis, key: AnswerKey, folder: Path, *, overwrite:
         overwrite: whether one that is there is replaced.
 
     Raises:
-        OutputError: where it is there already or cannot be written.
+        OutputError: where it is there already, holds what no analysis wrote, or cannot be written.
     """
+    if overwrite:
+        _check_own(folder)
     tables = tables_of(analysis, key)
     with whole_folder(folder, overwrite=overwrite) as partial:
         drawn = figures(analysis)
@@ -113,6 +116,16 @@ def write_report(analysis: Analysis, key: AnswerKey, folder: Path, *, overwrite:
         tuple(folder / FIGURES / f"{figure.name}.png" for figure in drawn),
         sentence_of(analysis),
     )
+
+
+def _check_own(folder: Path) -> None:
+    """Nothing is replaced but an earlier analysis: not a study beside it, and not notes that somebody put there."""
+    there = sorted(path for path in folder.glob("*") if not path.name.startswith("."))
+    for path in there:
+        if path.name not in (REPORT, FIGURES) and path.suffix not in (".tsv", ".json"):
+            raise OutputError(f"{folder} holds {path.name}, which is of no analysis", "choose another folder")
+    if there and not (folder / RESULTS).is_file():
+        raise OutputError(f"{folder} is there already and holds no earlier analysis", "choose another folder")
 
 
 def sentence_of(analysis: Analysis) -> str:

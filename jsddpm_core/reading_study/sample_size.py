@@ -91,6 +91,7 @@ def expected(
     *,
     margin: float | None = 0.1,
     alpha: float = 0.05,
+    tests: int = 1,
 ) -> Expected:
     """What to expect of the pooled area.
 
@@ -100,6 +101,7 @@ def expected(
         model: assumed of readers; None for the defaults.
         margin: of equivalence.
         alpha: two-sided; of each of the two one-sided tests.
+        tests: that are corrected for their number, as Bonferroni's method does all and Holm's the first of them.
     """
     model = model or ReaderModel()
     error = area_variance(model.area, cases_an_arm)
@@ -113,13 +115,14 @@ def expected(
     se_logit = se * slope
     reach = quantile(1 - alpha / 2, df) * se_logit
     width = unscaled(there + reach, "logit") - unscaled(there - reach, "logit")
+    own = alpha / tests
     return Expected(
         cases_an_arm,
         readers,
         width,
-        _power_difference(there / se_logit, quantile(1 - alpha / 2, df), df),
-        None if margin is None else _power_equivalence(there, se_logit, df, margin, alpha),
-        _said(cases_an_arm, readers, model, margin, alpha),
+        _power_difference(there / se_logit, quantile(1 - own / 2, df), df),
+        None if margin is None else _power_equivalence(there, se_logit, df, margin, own),
+        _said(cases_an_arm, readers, model, margin, alpha, tests),
     )
 
 
@@ -138,16 +141,21 @@ def _power_equivalence(there: float, se: float, df: float | None, margin: float,
     return max(0.0, upper_tail((low + bound - there) / se) - upper_tail((high - bound - there) / se))
 
 
-def _said(cases: int, readers: int, model: ReaderModel, margin: float | None, alpha: float) -> tuple[str, ...]:
+def _said(
+    cases: int, readers: int, model: ReaderModel, margin: float | None, alpha: float, tests: int
+) -> tuple[str, ...]:
     said = [
         f"{readers} reader{'s' if readers > 1 else ''} read all of {cases} real and {cases} synthetic cases; "
         "no two cases show one subject.",
         f"The readers' mean area is {model.area:g}, their true areas scatter with a standard deviation of "
         f"{model.reader_sd:g}, and errors of two readers are correlated by {model.correlation:g}.",
-        f"The test is two-sided at {alpha:g}, uncorrected for further tests.",
+        f"The test is two-sided at {alpha:g}, uncorrected for further tests."
+        if tests == 1
+        else f"The plan's {tests} tests are corrected for their number: each is made at {alpha:g} / {tests}, as Holm's "
+        "method makes the first.",
     ]
     if margin is not None:
-        said.append(f"Equivalence is shown by two one-sided tests at {alpha:g} each within 0.5 ± {margin:g}.")
+        said.append(f"Equivalence is shown by two one-sided tests at {alpha / tests:g} each within 0.5 ± {margin:g}.")
     if readers == 1:
         said.append("With one reader the inference is about that reader alone.")
     return tuple(said)
@@ -162,6 +170,7 @@ def cases_needed(
     equivalence: bool = False,
     margin: float | None = 0.1,
     alpha: float = 0.05,
+    tests: int = 1,
 ) -> Expected | None:
     """The smallest study that gives an interval of some width, or some power; beyond 200 cases an arm, in steps.
 
@@ -173,6 +182,7 @@ def cases_needed(
         equivalence: whether the power is that of equivalence, and not of a difference.
         margin: of equivalence.
         alpha: of the tests.
+        tests: that are corrected for their number.
 
     Returns:
         None where more than 5,000 cases an arm, or more readers, are needed: readers who differ leave an interval that
@@ -180,7 +190,7 @@ def cases_needed(
     """
 
     for cases in (*range(5, 200), *range(200, 1000, 5), *range(1000, LARGEST + 1, 25)):
-        found = expected(cases, readers, model, margin=margin, alpha=alpha)
+        found = expected(cases, readers, model, margin=margin, alpha=alpha, tests=tests)
         reached = found.power_equivalence if equivalence else found.power_difference
         if (width is None or found.width <= width) and (power is None or (reached or 0.0) >= power):
             return found

@@ -5,7 +5,6 @@ An answer is on the disk before `record` returns, so whoever shows the next case
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ from jsddpm_core.files import make_folder
 from jsddpm_core.reading_study.answers import check_answers
 from jsddpm_core.reading_study.lock import SlotLock
 from jsddpm_core.reading_study.manifest import RESPONSES, StudyManifest, read_manifest
+from jsddpm_core.reading_study.names import plain_name, same_name
 from jsddpm_core.reading_study.pictures import missing_files
 from jsddpm_core.reading_study.reader_log import Place, ReaderLog, check_receipt, places_of, read_log, sound_lines
 from jsddpm_core.reading_study.receipt import Receipt, held_against, read_receipt, write_receipt
@@ -103,7 +103,7 @@ class Session:
         """
         manifest = read_manifest(folder)
         session = cls(folder, manifest, slot, receipts, now)
-        reader = _plain(reader)
+        reader = plain_name(reader)
         if not reader:
             raise StudyError("the reader has no name", "type your name")
         lacking = missing_files(folder, manifest)
@@ -137,7 +137,7 @@ class Session:
         if lacks:
             raise StudyError(lacks, "tell the organiser, or look for the study's folder that you read in before")
         start = chain.bodies[0] if chain.bodies else None
-        if start is not None and _folded(start.reader) != _folded(reader):
+        if start is not None and not same_name(start.reader, reader):
             raise StudyError(
                 f"slot {self.slot} was started by '{start.reader}', not by '{reader}'",
                 "type the name as it was, or choose another slot",
@@ -157,9 +157,10 @@ class Session:
         if start is None:
             said = {"study": self.manifest.study, "digest": self.manifest.digest, "slot": self.slot}
             try:
-                first = Start(**said, reader=reader, experience=_plain(experience), years=years, at=self._now())
+                first = Start(**said, reader=reader, experience=plain_name(experience), years=years, at=self._now())
             except ValidationError as error:
-                what = error.errors()[0]["loc"][0]
+                field = error.errors()[0]["loc"][0]
+                what = "name" if field == "reader" else field
                 raise StudyError(f"the {what} of the reader cannot be kept", "type it again, shorter") from None
             self._append(first)
         elif not self.ended:
@@ -284,11 +285,3 @@ class Session:
         except StudyError as error:
             said = f"No receipt could be kept: {error}"
             self.notes = (*(note for note in self.notes if note != said), said)
-
-
-def _plain(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", text).split())
-
-
-def _folded(text: str) -> str:
-    return _plain(text).casefold()
