@@ -45,6 +45,7 @@ def test_a_display_that_says_nothing_of_the_window_shows_all_grey_values() -> No
     [
         ({"titel": "x"}, r"unknown key 'titel' in the study's request: did you mean 'title'"),
         ({"title": None}, r"title"),
+        ({"title": "  "}, r"title = '  ' cannot be used, it is blank"),
         ({"items": []}, r"items"),
         ({"items": [{"kind": "likert", "name": "q", "text": "?", "low": "bad", "high": "good", "pints": 4}]}, "points"),
         ({"real": {"count": 20}}, r"from a folder, from a cache or from a list"),

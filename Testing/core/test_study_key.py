@@ -30,6 +30,11 @@ def test_the_passphrase_opens_the_key(a_key: AnswerKey, locked: bytes) -> None:
     assert decrypted(locked, PASSPHRASE) == a_key
 
 
+def test_a_passphrase_with_accents_opens_the_key_from_any_keyboard(a_key: AnswerKey) -> None:
+    composed, decomposed = "caf\u00e9 au lait", "cafe\u0301 au lait"
+    assert decrypted(encrypted(a_key, composed), decomposed) == a_key
+
+
 def test_nothing_of_the_truth_stands_in_the_locked_file(locked: bytes) -> None:
     assert not any(word in locked for word in (b"infarct", b"real", b"case-0001", b"c" * 64))
 

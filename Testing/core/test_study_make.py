@@ -212,6 +212,16 @@ def test_a_fault_in_the_folder_is_named(made: StudyReport, tmp_path: Path, fault
     assert sentence in problems[0]
 
 
+def test_what_a_file_browser_left_is_noted_and_no_problem(made: StudyReport, tmp_path: Path) -> None:
+    folder = shutil.copytree(made.folder, tmp_path / "study")
+    for name in (".DS_Store", "._000001.nii", "Thumbs.db"):
+        (folder / "images" / name).write_bytes(b"x")
+    found = check_study(folder)
+    assert not [finding for finding in found if finding.level == "problem"]
+    notes = [finding.text for finding in found if finding.level == "note"]
+    assert "images/.DS_Store is not named in the manifest" in notes
+
+
 def test_a_key_of_another_study_is_named(sources: Sources, made: StudyReport, tmp_path: Path) -> None:
     make_study(design_of(*sources, 4, slots=1), tmp_path / "other", key_file=tmp_path / "key.json")
     problems = [f.text for f in check_study(made.folder, tmp_path / "key.json") if f.level == "problem"]

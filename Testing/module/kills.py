@@ -114,17 +114,23 @@ def kill_at(panel: Any, moment: str, results: Path) -> str:
         assert panel.ui.statusLabel.text, f"killed at {moment}: nothing was said"
     else:
         assert not [path for path in left if path.name.endswith(".partial")]
+        _forget_result(panel)
     scratch = Path(slicer.app.temporaryPath) / "JSDDPMSlicer"
     assert not list(scratch.glob("preview-*")), f"killed at {moment}: previews are left"
     assert panel.ui.applyButton.enabled, f"killed at {moment}: {panel.ui.applyButton.toolTip}"
     panel.parameters.steps = 2
-    old = panel.result
     panel.ui.applyButton.click()
     assert until(lambda: not panel.busy, PATIENCE_S)
-    assert panel.result is not old, f"after a kill at {moment}: {panel.ui.statusLabel.text}"
+    assert panel.result is not None, f"after a kill at {moment}: {panel.ui.statusLabel.text}"
+    _forget_result(panel)
+    return ended
+
+
+def _forget_result(panel: Any) -> None:
+    """Without it the next run starts from an empty panel, so that a result is that run's own."""
     panel.result.remove()
     panel.result = None
-    return ended
+    assert panel.result is None
 
 
 def kill_evenly(panel: Any, results: Path, each: int) -> Counter[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -251,6 +252,18 @@ def test_the_wheel_holds_the_core_and_its_configurations_only(tmp_path: Path) ->
     files = (path for path in (source / "jsddpm_core").rglob("*") if path.is_file())
     assert held == {path.relative_to(source).as_posix() for path in files}
     assert any(name.startswith("jsddpm_core/configs/") for name in held)
+
+
+def test_the_readme_says_of_leaks_what_was_measured() -> None:
+    measured = PROJECT / "Testing" / "benchmarks" / "results" / "study_leaks.json"
+    leaks = json.loads(measured.read_text(encoding="utf-8"))["leaks"]
+    study, injected = leaks["as the study is"], [leak["auc"] for leak in leaks["with a leak"].values()]
+    said = (
+        f"an AUC of {study['auc']:.2f} (one-sided 95 % upper bound {study['upper']:.2f}), and {min(injected):.2f} with "
+        f"each of four leaks put in"
+    )
+    readme = " ".join((PROJECT / "README.md").read_text(encoding="utf-8").split())
+    assert said in readme and f"with {leaks['real people']} real scans" in readme
 
 
 def test_the_readmes_tables_are_those_that_were_measured_last() -> None:

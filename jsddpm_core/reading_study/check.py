@@ -91,9 +91,16 @@ def _pictures(folder: Path, manifest: StudyManifest) -> Iterator[Finding]:
             yield Finding("problem", f"{kind}s have {len(found)} different sizes, which may tell arms apart")
     there = {f"{IMAGES}/{path.name}" for path in (folder / IMAGES).glob("*")}
     for file in sorted(there - set(named)):
-        yield Finding("problem", f"{file} is not named in the manifest")
+        level = "note" if _of_a_file_browser(file) else "problem"
+        yield Finding(level, f"{file} is not named in the manifest")
     if not bad:
         yield Finding("fine", f"{len(named)} files of pictures are as they were frozen")
+
+
+def _of_a_file_browser(file: str) -> bool:
+    """Whether Finder or Explorer put a file there; it is written when somebody looks, and knows nothing of arms."""
+    name = file.rpartition("/")[2]
+    return name in (".DS_Store", "Thumbs.db", "desktop.ini") or name.startswith("._")
 
 
 def _training_key(folder: Path, manifest: StudyManifest) -> Iterator[Finding]:

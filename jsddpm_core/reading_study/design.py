@@ -142,6 +142,13 @@ class StudyDesign(Strict):
     def _all_grey_values(cls, display: Any) -> Any:
         return {**FULL_WINDOW, **display} if isinstance(display, dict) else display
 
+    @field_validator("title")
+    @classmethod
+    def _some_letters(cls, title: str) -> str:
+        if not title.strip():
+            raise ValueError("it is blank")
+        return title
+
     @field_validator("repeats")
     @classmethod
     def _a_share_or_a_number(cls, repeats: int | float) -> int | float:

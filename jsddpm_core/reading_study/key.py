@@ -12,6 +12,7 @@ import binascii
 import hashlib
 import json
 import os
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -64,11 +65,12 @@ def _digest(header: Header, text: str) -> str:
 
 
 def _cipher(passphrase: str, header: Header):
+    """Letters with accents count alike however a keyboard or a file writes them (RFC 8265, section 4)."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
     from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
     kdf = Scrypt(salt=bytes.fromhex(header.salt), length=32, n=header.n, r=header.r, p=header.p)
-    return AESGCM(kdf.derive(passphrase.encode()))
+    return AESGCM(kdf.derive(unicodedata.normalize("NFC", passphrase).encode()))
 
 
 def check_passphrase(passphrase: str) -> None:
