@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel
@@ -16,13 +14,12 @@ import numpy as np
 import pytest
 from generation_fixtures import write_small_bundle
 from phantom import make_phantom
+from privileges import without_privileges
 from safetensors.numpy import load_file, save_file
 
 from jsddpm_core.cli import run
 from jsddpm_core.data.volumes import read_volume
 from jsddpm_core.errors import ImageError
-
-NOBODY = 65534
 
 
 @pytest.fixture(scope="module")
@@ -170,21 +167,6 @@ def test_a_file_in_place_of_the_output_folder(sound: Path, tmp_path: Path, refus
     assert "choose another folder" in refused(*sample(sound, tmp_path / "o"))
     assert "choose another folder" in refused(*sample(sound, tmp_path / "o" / "below"))
     assert (tmp_path / "o").read_text() == "mine"
-
-
-@contextmanager
-def without_privileges(folder: Path) -> Iterator[None]:
-    """Root may write anywhere: where root runs the tests, the block runs as nobody, to whom the folder is given."""
-    root = os.geteuid() == 0
-    if root:
-        for path in (folder, *folder.rglob("*")):
-            os.chown(path, NOBODY, NOBODY)
-        os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        if root:
-            os.seteuid(0)
 
 
 @pytest.mark.parametrize("place", ["locked", "locked/below"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from jsddpm_core.data.volumes import read_volume
 from jsddpm_core.errors import ImageError
 
 GRIDS = {"slice": (0.8, 0.8), "volume": (1.25, 1.25, 1.25), "thick slices": (0.9, 0.9, 2.5)}
-DATA = Path(os.environ.get("JSDDPM_DATA", "")) / "ms-volumes"
 
 
 @pytest.fixture(scope="module", params=GRIDS)
@@ -256,9 +254,8 @@ def test_what_cannot_be_painted_is_said(flat: LayeredHead, flat_tissue: Tissue) 
         paint(flat.flair, flat.spacing_mm, flat_tissue, FcdParameters(), np.random.default_rng(0), t1w=flat.t1w[1:])
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the real scans are not here: set JSDDPM_DATA to their folder")
-def test_a_real_scan_with_thick_slices_is_painted() -> None:
-    anat = DATA / "sub-long04" / "ses-1" / "anat"
+def test_a_real_scan_with_thick_slices_is_painted(shared_data: Path) -> None:
+    anat = shared_data / "ms-volumes" / "sub-long04" / "ses-1" / "anat"
     flair, t1w = (read_volume(anat / f"sub-long04_ses-1_{kind}.nii.gz") for kind in ("FLAIR", "T1w"))
     tissue = tissue_of(flair.data, flair.spacing_mm)
     voxel_ml = float(np.prod(flair.spacing_mm)) / 1000

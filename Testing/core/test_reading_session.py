@@ -7,11 +7,13 @@ import json
 import os
 import shutil
 import stat
+import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from privileges import without_privileges
 from reading_fixtures import ALL_ITEMS, VIEW, answers_to, write_study
 
 from jsddpm_core.errors import StudyError
@@ -403,12 +405,16 @@ def test_a_log_that_somebody_else_wrote_to_is_not_written_to(study: Path) -> Non
     session.close()
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may write anywhere")
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps folders' rights otherwise")
 def test_a_folder_that_may_not_be_written_is_said(study: Path) -> None:
-    study.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    with pytest.raises(StudyError, match="may not be written.*choose a folder that you may write to"):
-        opened(study)
-    study.chmod(stat.S_IRWXU)
+    # Not in pytest's own folder, which only the user who runs it may enter.
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(shutil.copytree(study, Path(name) / "study"))
+        copy.chmod(stat.S_IRUSR | stat.S_IXUSR)
+        refusal = pytest.raises(StudyError, match="may not be written.*choose a folder that you may write to")
+        with without_privileges(Path(name)), refusal:
+            opened(copy)
+        copy.chmod(stat.S_IRWXU)
 
 
 def test_a_folder_on_a_read_only_disk_is_said(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
