@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
+SPEEDS = "JSDDPMSlicer/Speeds"
 for folder in ("JSDDPMSlicer", "Testing", "Testing/host", "Testing/core"):
     sys.path.insert(0, str(PROJECT / folder))
 
@@ -48,10 +49,18 @@ def small_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def speeds() -> dict[str, Any]:
+    """What the first panel measured of models; later ones remember it, as a user's does from day to day."""
+    return {}
+
+
 @pytest.fixture
-def settings(app: Any, small_models: Path, tmp_path: Path) -> Iterator[Any]:
-    """The application's settings: the small models folder, and results in the test's own folder."""
+def settings(app: Any, small_models: Path, speeds: dict[str, Any], tmp_path: Path) -> Iterator[Any]:
+    """The application's settings: the small models folder, results in the test's own folder, speeds once measured."""
     stored = app.userSettings()
+    for key, value in speeds.items():
+        stored.setValue(key, value)
     stored.setValue("JSDDPMSlicer/ModelsFolder", str(small_models))
     stored.setValue("JSDDPMSlicer/ResultsFolder", str(tmp_path / "results"))
     yield stored
@@ -77,13 +86,14 @@ def module(app: Any, scene: Any, settings: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
-def panel(module: Any) -> Any:
+def panel(module: Any, settings: Any, speeds: dict[str, Any]) -> Any:
     """The Generate panel with the small model and few steps chosen, and the first measurement done."""
     generate = module.generate
     combo = generate.ui.modelCombo
     combo.setCurrentIndex(combo.findText("Random weights"))
     generate.parameters.steps = 3
     assert until(lambda: generate._measuring is None, 60)
+    speeds.setdefault(SPEEDS, settings.value(SPEEDS))
     return generate
 
 
