@@ -16,7 +16,7 @@ import pytest
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
 
-__all__ = ["app", "no_slot_errors", "scene", "shown_plots", "until"]
+__all__ = ["app", "deletions", "no_slot_errors", "scene", "shown_plots", "until"]
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +38,18 @@ def no_slot_errors(app: Any) -> Iterator[None]:
     errors = [f"{kind.__name__}: {error}" for kind, error, _ in app.slotErrors]
     app.slotErrors.clear()
     assert not errors, errors
+
+
+@pytest.fixture(autouse=True)
+def deletions(app: Any) -> Iterator[None]:
+    """What was to be deleted later is deleted after each test, as Slicer's event loop would; none runs here.
+
+    Left alive, the widgets of earlier tests answer every change of the scene, and each test is slower than the last.
+    """
+    from slicerhost.application import deleteWhatIsDue
+
+    yield
+    deleteWhatIsDue()
 
 
 @pytest.fixture

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import qt
 import slicer
-from conftest import PROJECT
 from JSDDPMSlicerLib import SyntheticNotice, Views
 from JSDDPMSlicerLib.Geometry import gridProblem
 from JSDDPMSlicerLib.Jobs import Job, JobError, JobState
 from test_generate import run
 from test_reference import noise_volume, oblique, turned, with_placement
+
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 def settle(app: Any) -> None:

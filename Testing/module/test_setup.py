@@ -314,6 +314,7 @@ def test_a_model_that_is_drawing_is_not_deleted(
 
 
 def test_speeds_are_remembered_and_a_damaged_memory_is_none(settings: Any) -> None:
+    settings.remove(Estimates.SETTING)
     Estimates.remember("model cpu", Estimates.Speed(0.5, 10**9))
     assert Estimates.readSpeeds() == {"model cpu": Estimates.Speed(0.5, 10**9)}
     for damaged in ("{", "[]", '{"model cpu": 3}', '{"model cpu": {"seconds": "x"}}'):

@@ -196,6 +196,11 @@ def create(testing: bool) -> qSlicerApplication:
     return app
 
 
+def deleteWhatIsDue() -> None:
+    """Deletes what `deleteLater` was said of; Qt leaves that to an event loop, and `processEvents` is none."""
+    QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.Type.DeferredDelete.value)
+
+
 def recordSlotErrors(app: qSlicerApplication) -> None:
     """Note what slots and observers raise: Qt and VTK hand it to `sys.excepthook` and go on.
 
