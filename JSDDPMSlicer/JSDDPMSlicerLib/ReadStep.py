@@ -132,10 +132,9 @@ class ReadStep:
             log = read_log(self._folder, slot.number, self.manifest)
         except StudyError:
             return _("{n}: cannot be read").format(n=slot.number)
-        if log.reader:
-            self._names[slot.number] = log.reader
-        else:
+        if not log.reader:
             return _("{n}: free").format(n=slot.number)
+        self._names[slot.number] = log.reader
         if log.complete:
             return _("{n}: {reader}, finished").format(n=slot.number, reader=log.reader)
         total = len(self.manifest.training) + len(slot.order)

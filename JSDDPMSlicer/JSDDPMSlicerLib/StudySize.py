@@ -46,7 +46,7 @@ class StudySize:
         margin = self.ui.marginSpin.value
         return [
             "size", "--endpoint", "auc", "--cases", str(self.cases), "--readers", str(self.ui.slotsSpin.value),
-            *([] if self.ui.correctionCombo.currentIndex != UNCORRECTED else ["--tests", "1"]),
+            *(["--tests", "1"] if self.ui.correctionCombo.currentIndex == UNCORRECTED else []),
             *(["--margin", f"{margin:g}"] if margin else []),
         ]  # fmt: skip
 

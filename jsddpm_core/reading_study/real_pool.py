@@ -92,10 +92,9 @@ def _copies(candidates: list[Candidate]) -> set[str | None]:
     copies: set[str | None] = set()
     for candidate in candidates:
         image, _ = candidate.load()
-        if (
-            np.ptp(image) > 0
-            and first.setdefault(hashlib.sha256(image).digest(), candidate.subject) != candidate.subject
-        ):
+        if np.ptp(image) == 0:
+            continue
+        if first.setdefault(hashlib.sha256(image).digest(), candidate.subject) != candidate.subject:
             copies.add(candidate.subject)
     return copies
 
